@@ -1,0 +1,58 @@
+/**
+ * Makes a fresh clone ready: installs the locked dependencies when they are missing or outdated, compiles TypeScript,
+ * and builds the native addon. Every step is skipped when its result is up to date, so it costs little to run again.
+ *
+ *   node scripts/bootstrap.mjs [--no-install] [--no-native] [--quiet]
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const flags = new Set(process.argv.slice(2));
+const quiet = flags.has('--quiet');
+
+const minimum = [20, 19];
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < minimum[0] || (major === minimum[0] && minor < minimum[1])) {
+  stop(`Braid needs Node ${minimum.join('.')} or newer; this is ${process.versions.node}.`);
+}
+
+if (!flags.has('--no-install') && dependenciesAreOutdated()) {
+  // Without install scripts: the addon is built below, where its progress and its errors can be seen.
+  step('Installing dependencies', 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+}
+if (!existsSync(path.join(root, 'node_modules'))) stop('Dependencies are missing. Run `npm ci` first.');
+
+step('Compiling TypeScript', process.execPath, [
+  path.join(root, 'node_modules/typescript/bin/tsc'),
+  '-p',
+  path.join(root, 'tsconfig.build.json'),
+]);
+if (!flags.has('--no-native')) {
+  step('Building the native addon', process.execPath, [path.join(root, 'scripts/build-native.mjs'), '--if-needed']);
+}
+
+function dependenciesAreOutdated() {
+  const installed = path.join(root, 'node_modules/.package-lock.json');
+  return (
+    !existsSync(installed) || statSync(installed).mtimeMs < statSync(path.join(root, 'package-lock.json')).mtimeMs
+  );
+}
+
+function step(title, command, args) {
+  const begin = performance.now();
+  if (!quiet) process.stderr.write(`${title} …\n`);
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
+  if (result.status !== 0) {
+    process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
+    stop(`${title} failed${result.error ? `: ${result.error.message}` : ''}.`);
+  }
+  if (!quiet) process.stderr.write(`  done in ${((performance.now() - begin) / 1000).toFixed(1)} s\n`);
+}
+
+function stop(message) {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}
