@@ -1,0 +1,52 @@
+/**
+ * From text to token numbers and back. A tokenizer works on bytes, so that any file survives the way there and back;
+ * text is UTF-8.
+ */
+import { BraidError } from '../graph/index.ts';
+
+export interface Tokenizer {
+  readonly name: string;
+  /** Number of different tokens, the separator included. */
+  readonly vocabulary: number;
+  /** The token that stands before every document and that ends the last one; it has no bytes. */
+  readonly separator: number;
+  encode(text: string | Uint8Array): Int32Array;
+  /** The bytes of the tokens; separators vanish. An unknown token is an error. */
+  decode(tokens: Iterable<number>): Uint8Array;
+}
+
+const BYTES = 256;
+
+/** Every byte is a token; token 256 is the separator. No training, no files, nothing that cannot be encoded. */
+export const byteTokenizer: Tokenizer = {
+  name: 'bytes',
+  vocabulary: BYTES + 1,
+  separator: BYTES,
+  encode: (text) => Int32Array.from(typeof text === 'string' ? new TextEncoder().encode(text) : text),
+  decode: (tokens) => {
+    const bytes: number[] = [];
+    for (const token of tokens) {
+      if (token === BYTES) continue;
+      if (!Number.isInteger(token) || token < 0 || token > BYTES) {
+        throw new BraidError(
+          'data',
+          `Token ${token} is not one of the byte tokenizer's; it knows 0 to ${BYTES}. ` +
+            'The model was trained with another tokenizer.',
+        );
+      }
+      bytes.push(token);
+    }
+    return Uint8Array.from(bytes);
+  },
+};
+
+const tokenizers: readonly Tokenizer[] = [byteTokenizer];
+
+export function findTokenizer(name: string): Tokenizer {
+  const found = tokenizers.find((tokenizer) => tokenizer.name === name);
+  if (!found) {
+    const known = tokenizers.map((tokenizer) => `'${tokenizer.name}'`).join(', ');
+    throw new BraidError('config', `data.tokenizer: there is no tokenizer '${name}'. Known: ${known}.`);
+  }
+  return found;
+}
