@@ -1,8 +1,8 @@
 // A team is the share of the thread pool on which a kernel runs. All partitions depend on sizes and team size only, so
 // that the same program on the same number of threads gives the same bits.
 #pragma once
+#include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 namespace braid {
 
@@ -18,10 +18,18 @@ class Task {
   void (*call_)(const void*, int);
 };
 
+// Who owns a piece of scratch memory: one kernel may use its own while a matrix product it calls uses another.
+enum class Scratch : uint8_t { kernel, gemm, gemmShared };
+constexpr int kScratchKinds = 3;
+
 class Team {
  public:
   virtual ~Team() = default;
   virtual int size() const = 0;
+
+  // Memory of one thread of the team, 64-byte aligned, not cleared. It stays valid until the same thread asks for more
+  // of the same kind, and its content does not outlive the call. Threads may ask at the same time, each for its own.
+  virtual std::byte* scratch(int thread, size_t bytes, Scratch kind = Scratch::kernel) = 0;
 
   // Runs task(0) … task(size() − 1), one on each thread, and returns when all are done.
   virtual void run(const Task& task) = 0;

@@ -1,0 +1,89 @@
+// Elementary functions on sixteen floats. Errors are the largest found against double precision over the whole range
+// (native/test measures them). NaN in gives NaN out.
+#pragma once
+#include "vector.hpp"
+
+namespace braid::BRAID_VARIANT {
+
+// eˣ, 1 ulp. Below −87.3 the result is 0, above 88.7 infinity.
+// x = n·ln 2 + r with |r| ≤ ln 2 / 2; eʳ by the polynomial of Cephes' expf; the scale 2ⁿ is applied in two steps, so
+// that n = 128 works.
+inline f32x16 exp(const f32x16& x) {
+  const f32x16 low = splat(-87.33654f), high = splat(88.72284f);
+  const f32x16 clamped = select(x < low, low, select(x > high, high, x));
+  const f32x16 magic = splat(12582912.0f);  // 1.5 · 2²³: adding it rounds to an integer
+  const f32x16 n = (clamped * 1.44269504088896341f + magic) - magic;
+  const f32x16 r = clamped - n * 0.693359375f + n * 2.12194440e-4f;
+  f32x16 p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  const i32x16 exponent = toInt(n);
+  const i32x16 half = exponent >> 1;
+  const f32x16 scaled = p * asFloat((half + 127) << 23) * asFloat((exponent - half + 127) << 23);
+  return select(x < low, zero(), select(x > high, splat(__builtin_inff()), scaled));
+}
+
+// Natural logarithm, 2 ulp, for normal numbers; 0 gives −∞, a negative number NaN, ∞ gives ∞.
+// Cephes' logf: mantissa in [√½, √2), polynomial of degree 9.
+inline f32x16 log(const f32x16& x) {
+  const i32x16 bits = asInt(x);
+  f32x16 e = toFloat((bits >> 23) - 126);
+  f32x16 m = asFloat((bits & 0x007fffff) | 0x3f000000);  // [½, 1)
+  const i32x16 small = m < splat(0.707106781186547524f);
+  e = e - select(small, splat(1.0f), zero());
+  m = m - 1.0f + select(small, m, zero());
+  const f32x16 z = m * m;
+  f32x16 p = m * 7.0376836292e-2f - 1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  f32x16 y = m * z * p;
+  y = y - e * 2.12194440e-4f - z * 0.5f;
+  y = m + y + e * 0.693359375f;
+  const f32x16 infinity = splat(__builtin_inff());
+  y = select(x == 0.0f, -infinity, y);
+  y = select(x == infinity, infinity, y);
+  return select(x >= 0.0f, y, splat(__builtin_nanf("")));
+}
+
+// log(1 + x) for x ≥ 0, 3 ulp: the rounding error of 1 + x is divided out again (Kahan).
+inline f32x16 log1p(const f32x16& x) {
+  const f32x16 w = x + 1.0f;
+  const f32x16 d = w - 1.0f;
+  const i32x16 tiny = d == 0.0f;
+  return select(tiny, x, log(w) * x / select(tiny, splat(1.0f), d));
+}
+
+// 1 / (1 + e⁻ˣ), 3 ulp.
+inline f32x16 sigmoid(const f32x16& x) { return 1.0f / (exp(-x) + 1.0f); }
+
+// x · sigmoid(x), 3 ulp; 0 below −88.
+inline f32x16 silu(const f32x16& x) { return x / (exp(-x) + 1.0f); }
+
+// log(1 + eˣ), 4 ulp.
+inline f32x16 softplus(const f32x16& x) {
+  return select(x > 0.0f, x, select(x == x, zero(), x)) + log1p(exp(-abs(x)));
+}
+
+// 3 ulp. Cephes' odd polynomial below 0.625, 1 − 2 / (e²ˣ + 1) above.
+inline f32x16 tanh(const f32x16& x) {
+  const f32x16 a = abs(x);
+  const f32x16 z = x * x;
+  f32x16 p = z * -5.70498872745e-3f + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  const f32x16 near = p * z * x + x;
+  const f32x16 far = 1.0f - 2.0f / (exp(a * 2.0f) + 1.0f);
+  const f32x16 signedFar = asFloat(asInt(far) | (asInt(x) & static_cast<int32_t>(0x80000000)));
+  return select(a < 0.625f, near, signedFar);
+}
+
+}  // namespace braid::BRAID_VARIANT
