@@ -1,0 +1,67 @@
+/**
+ * The measured peak that MFU is divided by: the best matrix product this executor reaches at one precision, over the
+ * sizes that stand for the models (a projection, a square, a head).
+ */
+import { compile } from '../compiler/index.ts';
+import { type DType, Graph } from '../graph/index.ts';
+import { matmul } from '../ops/index.ts';
+import type { Executor } from '../runtime/executor.ts';
+import type { Peak } from './results.ts';
+
+export const peakSizes = [
+  { m: 2048, k: 768, n: 2048 },
+  { m: 2048, k: 2048, n: 2048 },
+  { m: 2048, k: 768, n: 65536 },
+] as const;
+
+export interface PeakOptions {
+  /** Precision of the operands; accumulation is always float32. */
+  readonly precision: 'float32' | 'bfloat16';
+  /** Time to spend on each size, in seconds. */
+  readonly seconds?: number;
+}
+
+/** Measures all sizes and keeps the best run of each; the peak is the best of them. */
+export async function measurePeak(executor: Executor, options: PeakOptions): Promise<Peak> {
+  const sizes = [];
+  for (const size of peakSizes) {
+    sizes.push({
+      ...size,
+      flopsPerSecond: await measureProduct(executor, size, options.precision, options.seconds ?? 0.7),
+    });
+  }
+  return {
+    precision: options.precision,
+    flopsPerSecond: Math.max(...sizes.map(({ flopsPerSecond }) => flopsPerSecond)),
+    source: `built-in matrix product, ${executor.name} executor, ${executor.threads} threads`,
+    sizes,
+  };
+}
+
+async function measureProduct(
+  executor: Executor,
+  { m, k, n }: (typeof peakSizes)[number],
+  dtype: DType,
+  seconds: number,
+): Promise<number> {
+  const graph = new Graph();
+  const a = graph.source('input', 'a', [m, k], dtype);
+  const b = graph.source('input', 'b', [n, k], dtype);
+  graph.output('y', matmul(a, b, { transposeB: true }));
+  const store = executor.createStore();
+  const program = executor.load(compile(graph, { name: 'peak', threads: executor.threads }), store);
+  try {
+    await program.run();
+    let best = Number.POSITIVE_INFINITY;
+    let spent = 0;
+    for (let run = 0; run < 3 || spent < seconds; run++) {
+      const { seconds: took } = await program.run();
+      best = Math.min(best, took);
+      spent += took;
+    }
+    return (2 * m * k * n) / best;
+  } finally {
+    program.dispose();
+    store.dispose();
+  }
+}

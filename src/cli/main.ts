@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+/** The `braid` command. Only the file of the command that was asked for is loaded, so that help appears at once. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { reportFailure } from './failure.ts';
+
+interface Entry {
+  readonly summary: string;
+  load(): Promise<{ command(): Command }>;
+}
+
+const commands: Readonly<Record<string, Entry>> = {
+  plan: { summary: 'what a model costs, before it runs', load: () => import('./plan.ts') },
+  presets: { summary: 'the published configurations, by name', load: () => import('./presets.ts') },
+  train: { summary: 'train a model, or resume a run', load: () => import('./train.ts') },
+  compare: { summary: 'train several models alike and compare them', load: () => import('./compare.ts') },
+  generate: { summary: 'continue a text with a trained run', load: () => import('./generate.ts') },
+  bench: { summary: 'training speed and MFU of a preset', load: () => import('./bench.ts') },
+  doctor: { summary: 'what this machine offers and what Braid chose', load: () => import('./doctor.ts') },
+  quickstart: { summary: 'compare FlowHN, LLaMA and Mamba on real text', load: () => import('./quickstart.ts') },
+};
+
+async function main(args: readonly string[]): Promise<void> {
+  const program = new Command('braid')
+    .description('A workbench for hybrid language models: attention, Mamba and convolutions.')
+    .version(version())
+    .enablePositionalOptions()
+    .addHelpText('after', '\nExample:\n  braid plan flowhn-chunks-135m\n\n`braid COMMAND --help` explains a command.');
+  const name = args.find((argument) => !argument.startsWith('-'));
+  const wanted = name === undefined ? undefined : name === 'help' ? args[args.indexOf(name) + 1] : name;
+  for (const [key, entry] of Object.entries(commands)) {
+    if (key === wanted) program.addCommand((await entry.load()).command());
+    else program.command(key).description(entry.summary);
+  }
+  await program.parseAsync([...args], { from: 'user' });
+}
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.exitCode = reportFailure(error);
+});
