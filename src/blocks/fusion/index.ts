@@ -1,0 +1,2 @@
+export type { Fusion, FusionType } from './fusion.ts';
+export { fusionSchema } from './fusion.ts';

@@ -1,0 +1,52 @@
+/**
+ * Which positions go to which branch of a routed block. A strategy is a pure function of the block's number among the
+ * routed blocks, the length, where the piece starts and the ratio: positions are constants of a program.
+ */
+import { z } from 'zod';
+
+/** Choice of a strategy, as it stands in a configuration. */
+export const routingSchema = z.strictObject({
+  strategy: z.string(),
+  /** Share of the first branch, between 0 and 1, both excluded. Not given: solved by `balance`. */
+  ratio: z.number().gt(0).lt(1).optional(),
+  balance: z.enum(['flops']).default('flops'),
+  /** `chunks` only: positions in one chunk. */
+  chunk: z.int().positive().optional(),
+  /** `chunks` only: cyclic pattern of branches, A the first and S the second. */
+  pattern: z.string().optional(),
+});
+
+export type Routing = z.infer<typeof routingSchema>;
+
+/** Positions [start, end) of a piece, counted from the first token of the piece. */
+export type Range = readonly [start: number, end: number];
+
+export interface RoutingRequest {
+  readonly routing: Routing;
+  /** Number of the block among the routed blocks of the model, from 0. */
+  readonly layer: number;
+  /** Tokens in the piece at hand. */
+  readonly length: number;
+  /** Position in the row of the first token of the piece. */
+  readonly start: number;
+  /** Share of the first branch; given to strategies whose `ratio` is `solved`. */
+  readonly ratio: number;
+}
+
+export interface RoutingStrategy {
+  readonly name: string;
+  readonly summary: string;
+  /**
+   * `solved`: given in the configuration or solved from the cost of the branches; `fixed`: part of the rule, giving
+   * one is an error; `pattern`: the nearest cyclic pattern stands for a given one.
+   */
+  readonly ratio: 'solved' | 'fixed' | 'pattern';
+  /** True when the split is the same for every length, so that states can be carried from piece to piece. */
+  readonly prefixStable: boolean;
+  /** Names the faults of a configuration; empty when there are none. */
+  check(routing: Routing): readonly { readonly option: string; readonly message: string }[];
+  /** For prefix-stable strategies: after how many positions the routing of every block repeats. */
+  period(routing: Routing): number;
+  /** Per branch its ranges: sorted, disjoint, together all positions of the piece. */
+  route(request: RoutingRequest): readonly (readonly Range[])[];
+}

@@ -1,0 +1,47 @@
+/**
+ * What a layer is told while it is built: where it stands, what it may read and how to declare its parameters.
+ * Shapes: B batch, L length, D width.
+ */
+import type { Graph, Shape, Tensor } from '../graph/index.ts';
+import type { Initializer, ParameterList } from './parameters.ts';
+
+export interface LayerContext {
+  readonly graph: Graph;
+  readonly batch: number;
+  /** Positions that this layer sees; a branch of a routed block sees fewer than the row has. */
+  readonly length: number;
+  /** Features of the residual stream. */
+  readonly width: number;
+  /** [B, L] int32: true position of each token in its row. */
+  readonly positions: Tensor;
+  /** [B, L] int32: where the document of each token starts; absent when rows are not packed. */
+  readonly documents?: Tensor | undefined;
+  /** Epsilon of every RMSNorm. */
+  readonly epsilon: number;
+  /** Standard deviation of initial weights. */
+  readonly deviation: number;
+  /** The same for projections whose output is added to the residual stream: deviation / √(2 · layers). */
+  readonly residualDeviation: number;
+  /** Put an RMSNorm before the output projection of a mixer: fusions of bare mixers ask for it. */
+  readonly normalizeOutput: boolean;
+  readonly parameters: ParameterList;
+}
+
+/**
+ * Declares a parameter of the layer that is being built: its name is the layer path and `name`. Without `decay` the
+ * rule of thumb holds: matrices decay, vectors do not.
+ */
+export function parameter(
+  context: LayerContext,
+  name: string,
+  shape: Shape,
+  initializer: Initializer,
+  decay: boolean = shape.length > 1,
+): Tensor {
+  const { graph, parameters } = context;
+  const { path } = graph.location;
+  const full = path === '' ? name : `${path}.${name}`;
+  const tensor = graph.source('parameter', full, shape);
+  parameters.add({ name: full, shape, initializer, decay });
+  return tensor;
+}

@@ -1,0 +1,126 @@
+/**
+ * Random numbers by counter: the n-th number of a stream is a pure function of (seed, name, n), so that order of use,
+ * threads and other streams cannot change it. Generator: Philox 4×32-10 (Salmon et al., "Parallel random numbers: as
+ * easy as 1, 2, 3", SC 2011).
+ */
+
+const MULTIPLIER_0 = 0xd2511f53;
+const MULTIPLIER_1 = 0xcd9e8d57;
+const WEYL_0 = 0x9e3779b9;
+const WEYL_1 = 0xbb67ae85;
+
+/** High 32 bits of a 32 × 32 bit product, by halves: a double cannot hold all 64 bits. */
+function multiplyHigh(a: number, b: number): number {
+  const aLow = a & 0xffff;
+  const aHigh = a >>> 16;
+  const bLow = b & 0xffff;
+  const bHigh = b >>> 16;
+  const low = aLow * bLow;
+  const middle = aHigh * bLow + (low >>> 16);
+  const other = aLow * bHigh + (middle & 0xffff);
+  return (aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(other / 0x10000)) >>> 0;
+}
+
+/**
+ * Ten rounds of Philox on the counter in `block` (four words, overwritten with the result).
+ */
+export function philox(block: Uint32Array, key0: number, key1: number): void {
+  let c0 = block[0] ?? 0;
+  let c1 = block[1] ?? 0;
+  let c2 = block[2] ?? 0;
+  let c3 = block[3] ?? 0;
+  let k0 = key0;
+  let k1 = key1;
+  for (let round = 0; round < 10; round++) {
+    const high0 = multiplyHigh(MULTIPLIER_0, c0);
+    const low0 = Math.imul(MULTIPLIER_0, c0);
+    const high1 = multiplyHigh(MULTIPLIER_1, c2);
+    const low1 = Math.imul(MULTIPLIER_1, c2);
+    c0 = (high1 ^ c1 ^ k0) >>> 0;
+    c1 = low1 >>> 0;
+    c2 = (high0 ^ c3 ^ k1) >>> 0;
+    c3 = low0 >>> 0;
+    k0 = (k0 + WEYL_0) >>> 0;
+    k1 = (k1 + WEYL_1) >>> 0;
+  }
+  block[0] = c0;
+  block[1] = c1;
+  block[2] = c2;
+  block[3] = c3;
+}
+
+/** Two key words for a stream: the name is absorbed sixteen bytes at a time by Philox keyed with the seed. */
+function streamKey(seed: number, name: string): readonly [number, number] {
+  const low = seed >>> 0;
+  const high = Math.floor(seed / 0x100000000) >>> 0;
+  const bytes = new TextEncoder().encode(name);
+  const state = new Uint32Array(4);
+  // The length comes first, so that zero bytes at the end count.
+  state[0] = bytes.length;
+  philox(state, low, high);
+  for (let start = 0; start < bytes.length; start += 16) {
+    for (let i = start; i < Math.min(start + 16, bytes.length); i++) {
+      const word = (i - start) >> 2;
+      state[word] = (state[word] ?? 0) ^ ((bytes[i] ?? 0) << (8 * (i & 3)));
+    }
+    philox(state, low, high);
+  }
+  return [state[0] ?? 0, state[1] ?? 0];
+}
+
+/** A stream of random numbers, each found by its index (a non-negative integer below 2^53). */
+export interface RandomStream {
+  uint32(index: number): number;
+  /** In (0, 1), both ends excluded. */
+  uniform(index: number): number;
+  /** Mean 0, deviation 1 (Box and Muller). */
+  normal(index: number): number;
+  /** `target[i] = low + (high − low) · uniform(offset + i)`. */
+  fillUniform(target: Float32Array, low?: number, high?: number, offset?: number): void;
+  /** `target[i] = deviation · normal(offset + i)`. */
+  fillNormal(target: Float32Array, deviation?: number, offset?: number): void;
+}
+
+/**
+ * The stream of a seed and a name.
+ * @param seed a non-negative integer below 2^53
+ */
+export function randomStream(seed: number, name: string): RandomStream {
+  const [key0, key1] = streamKey(seed, name);
+  const words = new Uint32Array(4);
+  let loaded = -1;
+
+  const load = (block: number): void => {
+    if (block === loaded) return;
+    words[0] = block >>> 0;
+    words[1] = Math.floor(block / 0x100000000);
+    words[2] = 0;
+    words[3] = 0;
+    philox(words, key0, key1);
+    loaded = block;
+  };
+  const uint32 = (index: number): number => {
+    load(Math.floor(index / 4));
+    return words[index % 4] ?? 0;
+  };
+  // The half keeps both ends out, so that a logarithm of the result is finite.
+  const uniform = (index: number): number => (uint32(index) + 0.5) / 0x100000000;
+  const normal = (index: number): number => {
+    const first = index - (index % 2);
+    const radius = Math.sqrt(-2 * Math.log(uniform(first)));
+    const angle = 2 * Math.PI * uniform(first + 1);
+    return radius * (index % 2 === 0 ? Math.cos(angle) : Math.sin(angle));
+  };
+
+  return {
+    uint32,
+    uniform,
+    normal,
+    fillUniform(target, low = 0, high = 1, offset = 0) {
+      for (let i = 0; i < target.length; i++) target[i] = low + (high - low) * uniform(offset + i);
+    },
+    fillNormal(target, deviation = 1, offset = 0) {
+      for (let i = 0; i < target.length; i++) target[i] = deviation * normal(offset + i);
+    },
+  };
+}
