@@ -187,8 +187,15 @@ export function copyNode(node: Node, inputs: readonly (Tensor | undefined)[], gr
   return graph.at(node, () => graph.apply(node.operation, inputs, node.attributes));
 }
 
-/** Builds a new graph by applying a rule to every node in order. Sources and outputs carry over. */
-export function rewrite(graph: Graph, rule: Rule = copyNode): Rewritten {
+/**
+ * Builds a new graph by applying a rule to every node in order. Sources and outputs carry over. Nodes for which `keep`
+ * says no are left out: nobody else may read them.
+ */
+export function rewrite(
+  graph: Graph,
+  rule: Rule = copyNode,
+  keep: (node: Node) => boolean = () => true,
+): Rewritten {
   const target = new Graph();
   const mapped = new Map<Tensor, Tensor>();
   const map = (tensor: Tensor): Tensor => {
@@ -201,6 +208,7 @@ export function rewrite(graph: Graph, rule: Rule = copyNode): Rewritten {
     mapped.set(source, target.source(source.role, source.name, source.shape, source.dtype));
   }
   for (const node of graph.nodes) {
+    if (!keep(node)) continue;
     const inputs = node.inputs.map((input) => (input ? map(input) : undefined));
     const outputs = rule(node, inputs, target);
     node.outputs.forEach((output, index) => {
