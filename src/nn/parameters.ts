@@ -42,7 +42,7 @@ export function initialize(spec: ParameterSpec, seed: number, target: Float32Arr
       target.fill(initializer.value);
       return;
     case 'logRange': {
-      const last = spec.shape[spec.shape.length - 1] ?? 1;
+      const last = spec.shape[spec.shape.length - 1];
       for (let i = 0; i < count; i++) target[i] = Math.log((i % last) + 1);
       return;
     }

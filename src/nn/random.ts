@@ -25,10 +25,10 @@ function multiplyHigh(a: number, b: number): number {
  * Ten rounds of Philox on the counter in `block` (four words, overwritten with the result).
  */
 export function philox(block: Uint32Array, key0: number, key1: number): void {
-  let c0 = block[0] ?? 0;
-  let c1 = block[1] ?? 0;
-  let c2 = block[2] ?? 0;
-  let c3 = block[3] ?? 0;
+  let c0 = block[0];
+  let c1 = block[1];
+  let c2 = block[2];
+  let c3 = block[3];
   let k0 = key0;
   let k1 = key1;
   for (let round = 0; round < 10; round++) {
@@ -61,11 +61,11 @@ function streamKey(seed: number, name: string): readonly [number, number] {
   for (let start = 0; start < bytes.length; start += 16) {
     for (let i = start; i < Math.min(start + 16, bytes.length); i++) {
       const word = (i - start) >> 2;
-      state[word] = (state[word] ?? 0) ^ ((bytes[i] ?? 0) << (8 * (i & 3)));
+      state[word] = state[word] ^ (bytes[i] << (8 * (i & 3)));
     }
     philox(state, low, high);
   }
-  return [state[0] ?? 0, state[1] ?? 0];
+  return [state[0], state[1]];
 }
 
 /** A stream of random numbers, each found by its index (a non-negative integer below 2^53). */
@@ -101,7 +101,7 @@ export function randomStream(seed: number, name: string): RandomStream {
   };
   const uint32 = (index: number): number => {
     load(Math.floor(index / 4));
-    return words[index % 4] ?? 0;
+    return words[index % 4];
   };
   // The half keeps both ends out, so that a logarithm of the result is finite.
   const uniform = (index: number): number => (uint32(index) + 0.5) / 0x100000000;

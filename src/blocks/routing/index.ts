@@ -1,2 +1,5 @@
-export type { Range, Routing, RoutingRequest, RoutingStrategy } from './strategy.ts';
+export { chunkPattern } from './chunks.ts';
+export { findStrategy, routingStrategies } from './registry.ts';
+export type { Range, Routing, RoutingIssue, RoutingRequest, RoutingStrategy } from './strategy.ts';
 export { routingSchema } from './strategy.ts';
+export { shareOfTokens } from './windows.ts';

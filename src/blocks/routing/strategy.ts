@@ -33,6 +33,12 @@ export interface RoutingRequest {
   readonly ratio: number;
 }
 
+/** An option that does not go with the strategy. The message continues the option's path. */
+export interface RoutingIssue {
+  readonly option: keyof Routing;
+  readonly message: string;
+}
+
 export interface RoutingStrategy {
   readonly name: string;
   readonly summary: string;
@@ -44,9 +50,27 @@ export interface RoutingStrategy {
   /** True when the split is the same for every length, so that states can be carried from piece to piece. */
   readonly prefixStable: boolean;
   /** Names the faults of a configuration; empty when there are none. */
-  check(routing: Routing): readonly { readonly option: string; readonly message: string }[];
+  check(routing: Routing): readonly RoutingIssue[];
   /** For prefix-stable strategies: after how many positions the routing of every block repeats. */
   period(routing: Routing): number;
   /** Per branch its ranges: sorted, disjoint, together all positions of the piece. */
   route(request: RoutingRequest): readonly (readonly Range[])[];
+}
+
+/** A ratio given to a strategy whose split is part of its rule. */
+export function ratioIssue(strategy: string, routing: Routing): readonly RoutingIssue[] {
+  if (routing.ratio === undefined) return [];
+  const message = `is ${routing.ratio}, but the split of '${strategy}' is part of its rule; leave it out, or use 'fa' or 'fac'.`;
+  return [{ option: 'ratio', message }];
+}
+
+/** Options of `chunks` given to another strategy. */
+export function patternIssues(strategy: string, routing: Routing): readonly RoutingIssue[] {
+  const options = ['chunk', 'pattern'] as const;
+  return options
+    .filter((option) => routing[option] !== undefined)
+    .map((option) => ({
+      option,
+      message: `belongs to the strategy 'chunks', not to '${strategy}'; leave it out.`,
+    }));
 }
