@@ -5,6 +5,14 @@
 
 namespace braid::BRAID_VARIANT {
 
+void registerElementwise(KernelTable& table);
+void registerEmbedding(KernelTable& table);
 void registerMatmul(KernelTable& table);
+void registerNorm(KernelTable& table);
+void registerOptimizer(KernelTable& table);
+void registerPositions(KernelTable& table);
+void registerReduce(KernelTable& table);
+void registerRope(KernelTable& table);
+void registerTensor(KernelTable& table);
 
 }  // namespace braid::BRAID_VARIANT

@@ -1,0 +1,60 @@
+// Rotary position embedding (Su et al. 2021), in the layout that turns the pairs (i, i + D/2).
+#include <cmath>
+
+#include "operand.hpp"
+#include "table.hpp"
+
+namespace braid::BRAID_VARIANT {
+namespace {
+
+constexpr double kTurn = 6.283185307179586476925;
+
+void rope(const Call& call) {
+  const Tensor& shape = call.in(0);
+  const Source x = shape;
+  const Sink y = call.out(0);
+  if (!y) return;
+  const int64_t positions = shape.shape[0] * shape.shape[1], heads = shape.shape[2], width = shape.shape[3];
+  const int64_t half = width / 2, padded = (half + kWidth - 1) / kWidth * kWidth;
+  const double theta = call.attributes.number("theta");
+  const float direction = call.attributes.flagOr("inverse", false) ? -1.0f : 1.0f;
+  const int32_t* position = call.in(1).as<const int32_t>();
+  const int32_t* document = optional(call, 2).as<const int32_t>();
+
+  Team& team = call.team;
+  const size_t bytes = static_cast<size_t>(padded) * (sizeof(double) + 2 * sizeof(float));
+  team.split(positions, rowGrain(heads * width), [&](int64_t begin, int64_t end, int thread) {
+    double* turns = reinterpret_cast<double*>(team.scratch(thread, bytes));  // turns per position of every pair
+    float* cosine = reinterpret_cast<float*>(turns + padded);
+    float* sine = cosine + padded;
+    for (int64_t i = 0; i < half; i++) {
+      turns[i] = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(width)) / kTurn;
+    }
+    for (int64_t p = begin; p < end; p++) {
+      const double place = position[p] - (document ? document[p] : 0);
+      for (int64_t i = 0; i < half; i++) {
+        // Whole turns are taken off in double precision; what is left is exact enough for a float sine.
+        const double angle = place * turns[i];
+        const float rest = static_cast<float>((angle - std::nearbyint(angle)) * kTurn);
+        cosine[i] = std::cos(rest);
+        sine[i] = direction * std::sin(rest);
+      }
+      for (int64_t head = 0; head < heads; head++) {
+        const int64_t at = (p * heads + head) * width;
+        forVectors(0, half, [&](int64_t i, int64_t n) {
+          const f32x16 a = x.load(at + i, n), b = x.load(at + half + i, n);
+          const f32x16 c = load(cosine + i), s = load(sine + i);
+          y.store(at + i, a * c - b * s, n);
+          y.store(at + half + i, b * c + a * s, n);
+        });
+        if (width % 2 == 1) y.put(at + width - 1, x.at(at + width - 1));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void registerRope(KernelTable& table) { table.emplace("rope", rope); }
+
+}  // namespace braid::BRAID_VARIANT
