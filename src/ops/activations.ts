@@ -1,0 +1,65 @@
+/** The pointwise activations: value, derivative and a rough number of arithmetic operations. */
+
+export type ActivationKind = 'silu' | 'gelu' | 'relu2' | 'sigmoid' | 'softplus' | 'tanh' | 'exp';
+
+export interface Activation {
+  readonly value: (x: number) => number;
+  readonly derivative: (x: number) => number;
+  /** Arithmetic operations per element, counting a transcendental function as one. */
+  readonly operations: number;
+}
+
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+
+// GELU in its tanh form (Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2).
+const GELU_SCALE = Math.sqrt(2 / Math.PI);
+const GELU_CUBIC = 0.044715;
+const geluInner = (x: number): number => Math.tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x));
+
+export const activations: Readonly<Record<ActivationKind, Activation>> = {
+  silu: {
+    value: (x) => x * sigmoid(x),
+    derivative: (x) => {
+      const s = sigmoid(x);
+      return s * (1 + x * (1 - s));
+    },
+    operations: 4,
+  },
+  gelu: {
+    value: (x) => 0.5 * x * (1 + geluInner(x)),
+    derivative: (x) => {
+      const t = geluInner(x);
+      return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * GELU_SCALE * (1 + 3 * GELU_CUBIC * x * x);
+    },
+    operations: 9,
+  },
+  // Squared ReLU (So et al. 2021, Primer, arXiv:2109.08668).
+  relu2: {
+    value: (x) => (x > 0 ? x * x : 0),
+    derivative: (x) => (x > 0 ? 2 * x : 0),
+    operations: 2,
+  },
+  sigmoid: {
+    value: sigmoid,
+    derivative: (x) => {
+      const s = sigmoid(x);
+      return s * (1 - s);
+    },
+    operations: 3,
+  },
+  softplus: {
+    // log(1 + eˣ) without overflow.
+    value: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+    derivative: sigmoid,
+    operations: 4,
+  },
+  tanh: {
+    value: Math.tanh,
+    derivative: (x) => {
+      const t = Math.tanh(x);
+      return 1 - t * t;
+    },
+    operations: 1,
+  },
+  exp: { value: Math.exp, derivative: Math.exp, operations: 1 },
+};
