@@ -1,0 +1,264 @@
+/**
+ * Causal depthwise convolution: the short filter in front of a selective scan (Gu and Dao 2023, section 3.4). It never
+ * reads across a document boundary, and carries its last K − 1 inputs from one piece of a sequence to the next.
+ */
+import type { FloatValues, Operand, Tensor, TensorType } from '../graph/index.ts';
+import { defineOperation, graphOf } from '../graph/index.ts';
+import { activations } from './activations.ts';
+import { traffic } from './cost.ts';
+import type { Fail, FloatType } from './require.ts';
+import { FLOAT32, FLOATS, INT32 } from './require.ts';
+import {
+  expectStateDocument,
+  expectType,
+  floatsOf,
+  optionalFloats,
+  optionalIntegers,
+  sizesOf,
+  store,
+  storedType,
+} from './sequence.ts';
+
+export interface ConvolutionInputs {
+  /** [B, L, E]. */
+  readonly x: Tensor;
+  /** [E, K] with K from 2 to 16; the last tap is lag 0. */
+  readonly weight: Tensor;
+  /** [E]. */
+  readonly bias?: Tensor | undefined;
+  /** [B, L] int32. */
+  readonly documents?: Tensor | undefined;
+  /** [B, K − 1, E]: the inputs before the first position, oldest first. */
+  readonly window?: Tensor | undefined;
+  /** [B] int32: the document of the window's last input; needed with `documents` and `window`. */
+  readonly document?: Tensor | undefined;
+}
+
+export interface ConvolutionOptions {
+  readonly activation?: 'none' | 'silu';
+  /** How the first output is stored. */
+  readonly dtype?: FloatType;
+}
+
+type ConvolutionAttributes = { readonly activation: 'none' | 'silu'; readonly dtype: FloatType };
+
+interface Sizes {
+  readonly batch: number;
+  readonly length: number;
+  readonly channels: number;
+  readonly taps: number;
+}
+
+/** Checks the first six operands, which forward and backward have in common. */
+function checkOperands(
+  inputs: readonly (TensorType | undefined)[],
+  { activation }: ConvolutionAttributes,
+  fail: Fail,
+): Sizes {
+  const [x, weight, bias, documents, window, document] = inputs;
+  const [batch, length, channels] = sizesOf(x, 'x', 'B, L, E', fail);
+  const taps = sizesOf(weight, 'weight', 'E, K', fail)[1];
+  if (taps < 2 || taps > 16) return fail(`the filter has ${taps} taps; 2 to 16 are possible.`);
+  if (activation !== 'none' && activation !== 'silu') {
+    return fail(`the attribute activation must be 'none' or 'silu', not '${String(activation)}'.`);
+  }
+  expectType(x, 'x', [batch, length, channels], FLOATS, fail);
+  expectType(weight, 'weight', [channels, taps], FLOAT32, fail);
+  expectType(bias, 'bias', [channels], FLOAT32, fail);
+  expectType(documents, 'documents', [batch, length], INT32, fail);
+  expectType(window, 'window', [batch, taps - 1, channels], FLOAT32, fail);
+  expectType(document, 'document', [batch], INT32, fail);
+  expectStateDocument(window, documents, document, 'window', fail);
+  return { batch, length, channels, taps };
+}
+
+/** Multiply-adds of one pass over the filter. */
+function products(inputs: readonly (TensorType | undefined)[]): { outputs: number; products: number } {
+  const [x, weight] = inputs;
+  const [batch, length, channels] = x?.shape ?? [];
+  const outputs = batch * length * channels;
+  return { outputs, products: outputs * (weight?.shape[1] ?? 0) };
+}
+
+/** The operands as the plain meaning reads them. A negative position is one of the window. */
+interface Operands extends Sizes {
+  /** Whether position `s` of row `b` holds an input of the document of position `t`. */
+  sees(b: number, s: number, t: number): boolean;
+  /** The input of channel `e` at position `s`. */
+  input(b: number, s: number, e: number): number;
+  /** The filtered input before the activation. */
+  filtered(b: number, t: number, e: number): number;
+  readonly weight: FloatValues;
+  readonly documents: Int32Array | undefined;
+}
+
+function readOperands(inputs: readonly (Operand | undefined)[]): Operands {
+  const [batch, length, channels] = inputs[0]?.shape ?? [];
+  const taps = inputs[1]?.shape[1] ?? 0;
+  const x = floatsOf(inputs[0], 'x');
+  const weight = floatsOf(inputs[1], 'weight');
+  const bias = optionalFloats(inputs[2], 'bias');
+  const documents = optionalIntegers(inputs[3], 'documents');
+  const window = optionalFloats(inputs[4], 'window');
+  const document = optionalIntegers(inputs[5], 'document');
+
+  const sees = (b: number, s: number, t: number): boolean => {
+    if (s < 0 && !window) return false;
+    if (!documents) return true;
+    const own = s < 0 ? document?.[b] : documents[b * length + s];
+    return own === documents[b * length + t];
+  };
+  const input = (b: number, s: number, e: number): number => {
+    if (s >= 0) return x[(b * length + s) * channels + e];
+    return window ? window[(b * (taps - 1) + taps - 1 + s) * channels + e] : 0;
+  };
+  const filtered = (b: number, t: number, e: number): number => {
+    let sum = bias ? bias[e] : 0;
+    for (let tap = 0; tap < taps; tap++) {
+      const s = t - (taps - 1) + tap;
+      if (sees(b, s, t)) sum += weight[e * taps + tap] * input(b, s, e);
+    }
+    return sum;
+  };
+  return { batch, length, channels, taps, sees, input, filtered, weight, documents };
+}
+
+const causalConvolutionBackwardOperation = defineOperation<ConvolutionAttributes>({
+  name: 'causalConvolutionBackward',
+  infer(inputs, attributes, fail) {
+    const { batch, length, channels, taps } = checkOperands(inputs, attributes, fail);
+    const [, , , , , , dy, dWindow] = inputs;
+    if (!dy && !dWindow) return fail(`neither 'dy' nor 'dWindow' is given.`);
+    expectType(dy, 'dy', [batch, length, channels], FLOATS, fail);
+    expectType(dWindow, 'dWindow', [batch, taps - 1, channels], FLOAT32, fail);
+    return [
+      storedType([batch, length, channels], attributes.dtype, fail),
+      { shape: [channels, taps], dtype: 'float32' },
+      { shape: [channels], dtype: 'float32' },
+      { shape: [batch, taps - 1, channels], dtype: 'float32' },
+    ];
+  },
+  cost(inputs, outputs, { activation }) {
+    const count = products(inputs);
+    return {
+      model: 0,
+      // The filtered input again (for the activation's slope), dx and dWeight.
+      executed: (activation === 'none' ? 4 : 6) * count.products,
+      elementwise: activation === 'none' ? 0 : count.outputs,
+      bytes: traffic(inputs, outputs),
+    };
+  },
+  evaluate(inputs, outputs, { activation }) {
+    const { batch, length, channels, taps, sees, input, filtered, weight } = readOperands(inputs);
+    const dy = optionalFloats(inputs[6], 'dy');
+    const dNextWindow = optionalFloats(inputs[7], 'dWindow');
+    const dx = new Float64Array(batch * length * channels);
+    const dWeight = new Float64Array(channels * taps);
+    const dBias = new Float64Array(channels);
+    const dWindow = new Float64Array(batch * (taps - 1) * channels);
+    const addToInput = (b: number, s: number, e: number, amount: number): void => {
+      if (s >= 0) dx[(b * length + s) * channels + e] += amount;
+      else dWindow[(b * (taps - 1) + taps - 1 + s) * channels + e] += amount;
+    };
+    for (let b = 0; b < batch; b++) {
+      for (let e = 0; e < channels; e++) {
+        for (let t = 0; dy && t < length; t++) {
+          const slope = activation === 'silu' ? activations.silu.derivative(filtered(b, t, e)) : 1;
+          const dFiltered = dy[(b * length + t) * channels + e] * slope;
+          dBias[e] += dFiltered;
+          for (let tap = 0; tap < taps; tap++) {
+            const s = t - (taps - 1) + tap;
+            if (!sees(b, s, t)) continue;
+            dWeight[e * taps + tap] += dFiltered * input(b, s, e);
+            addToInput(b, s, e, dFiltered * weight[e * taps + tap]);
+          }
+        }
+        for (let j = 0; dNextWindow && j < taps - 1; j++) {
+          const s = length - (taps - 1) + j;
+          if (sees(b, s, length - 1)) {
+            addToInput(b, s, e, dNextWindow[(b * (taps - 1) + j) * channels + e]);
+          }
+        }
+      }
+    }
+    store(outputs[0], dx);
+    store(outputs[1], dWeight);
+    store(outputs[2], dBias);
+    store(outputs[3], dWindow);
+  },
+  storableOutputs: [0],
+});
+
+const causalConvolutionOperation = defineOperation<ConvolutionAttributes>({
+  name: 'causalConvolution',
+  infer(inputs, attributes, fail) {
+    const { batch, length, channels, taps } = checkOperands(inputs, attributes, fail);
+    return [
+      storedType([batch, length, channels], attributes.dtype, fail),
+      { shape: [batch, taps - 1, channels], dtype: 'float32' },
+      { shape: [batch], dtype: 'int32' },
+    ];
+  },
+  gradient({ inputs, attributes }, [dy, dNextWindow]) {
+    if (!dy && !dNextWindow) return inputs.map(() => undefined);
+    const [dx, dWeight, dBias, dWindow] = graphOf(inputs).apply(
+      causalConvolutionBackwardOperation,
+      [...inputs, dy, dNextWindow],
+      { activation: attributes.activation, dtype: 'float32' },
+    );
+    const [, , bias, , window] = inputs;
+    return [dx, dWeight, bias && dBias, undefined, window && dWindow, undefined];
+  },
+  cost(inputs, outputs, { activation }) {
+    const count = products(inputs);
+    const model = 2 * count.products;
+    const elementwise = activation === 'none' ? 0 : count.outputs;
+    return { model, executed: model, elementwise, bytes: traffic(inputs, outputs) };
+  },
+  evaluate(inputs, outputs, { activation }) {
+    const { batch, length, channels, taps, sees, input, filtered, documents } = readOperands(inputs);
+    const y = new Float64Array(batch * length * channels);
+    const nextWindow = new Float64Array(batch * (taps - 1) * channels);
+    const nextDocument = new Int32Array(batch);
+    for (let b = 0; b < batch; b++) {
+      for (let e = 0; e < channels; e++) {
+        for (let t = 0; t < length; t++) {
+          const value = filtered(b, t, e);
+          y[(b * length + t) * channels + e] = activation === 'silu' ? activations.silu.value(value) : value;
+        }
+        for (let j = 0; j < taps - 1; j++) {
+          const s = length - (taps - 1) + j;
+          const kept = sees(b, s, length - 1) ? input(b, s, e) : 0;
+          nextWindow[(b * (taps - 1) + j) * channels + e] = kept;
+        }
+      }
+      nextDocument[b] = documents ? documents[(b + 1) * length - 1] : 0;
+    }
+    store(outputs[0], y);
+    store(outputs[1], nextWindow);
+    store(outputs[2], nextDocument);
+  },
+  inPlace: [
+    [1, 4],
+    [2, 5],
+  ],
+  storableOutputs: [0],
+});
+
+/**
+ * y[b, t, e] = activation(bias[e] + Σ_k weight[e, k] · x[b, t − (K − 1) + k, e]), where inputs of other documents count
+ * as zero and those before the row come from `window`. `y` is [B, L, E]; `window` [B, K − 1, E] and `document` [B] are
+ * the state after the last position, with zeros for inputs of other documents than the last one (document 0 when the
+ * row has no documents).
+ */
+export function causalConvolution(
+  inputs: ConvolutionInputs,
+  options: ConvolutionOptions = {},
+): { y: Tensor; window: Tensor; document: Tensor } {
+  const [y, window, document] = inputs.x.graph.apply(
+    causalConvolutionOperation,
+    [inputs.x, inputs.weight, inputs.bias, inputs.documents, inputs.window, inputs.document],
+    { activation: options.activation ?? 'none', dtype: options.dtype ?? 'float32' },
+  );
+  return { y, window, document };
+}

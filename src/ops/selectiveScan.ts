@@ -1,0 +1,126 @@
+/**
+ * The selective scan of Mamba-1 (Gu and Dao 2023, equations 2 and 4 and algorithm 2), with the usual step from A to
+ * exp(Δ A) and from B to Δ B. It starts from zero at every document, and carries its state from one piece of a sequence to the next.
+ */
+import type { Tensor } from '../graph/index.ts';
+import { defineOperation, graphOf } from '../graph/index.ts';
+import { traffic } from './cost.ts';
+import type { FloatType } from './require.ts';
+import type { ScanAttributes } from './scanOperands.ts';
+import { advanceStates, checkScan, chunkCount, readScan, scanSizes } from './scanOperands.ts';
+import { selectiveScanBackwardOperation } from './selectiveScanBackward.ts';
+import { refuseGradient, store, storedType } from './sequence.ts';
+
+export interface ScanInputs {
+  /** [B, L, E], float32 or bfloat16, like dt, b and c. */
+  readonly x: Tensor;
+  /** [B, L, E]: before bias and softplus. */
+  readonly dt: Tensor;
+  /** [E, N] with N at most 64: A = −exp(aLog). */
+  readonly aLog: Tensor;
+  /** [B, L, N]. */
+  readonly b: Tensor;
+  /** [B, L, N]. */
+  readonly c: Tensor;
+  /** [E]: the direct path from x to y. */
+  readonly d: Tensor;
+  /** [E]. */
+  readonly dtBias: Tensor;
+  /** [B, L] int32. */
+  readonly documents?: Tensor | undefined;
+  /** [B, E, N]: the state before the first position. */
+  readonly state?: Tensor | undefined;
+  /** [B] int32: the document of the state; needed with `documents` and `state`. */
+  readonly document?: Tensor | undefined;
+}
+
+export interface ScanOptions {
+  /** A state is kept for the backward pass every `chunk` positions; 64 when not given. */
+  readonly chunk?: number;
+  /** How the first output is stored. */
+  readonly dtype?: FloatType;
+}
+
+const selectiveScanOperation = defineOperation<ScanAttributes>({
+  name: 'selectiveScan',
+  infer(inputs, attributes, fail) {
+    const { batch, length, channels, states } = checkScan(inputs, attributes, fail);
+    return [
+      storedType([batch, length, channels], attributes.dtype, fail),
+      { shape: [batch, chunkCount(length, attributes.chunk), channels, states], dtype: 'float32' },
+      { shape: [batch, channels, states], dtype: 'float32' },
+      { shape: [batch], dtype: 'int32' },
+    ];
+  },
+  gradient({ inputs, outputs, attributes }, [dy, dCheckpoints, dNextState]) {
+    refuseGradient(dCheckpoints, 'selectiveScan', 'checkpoints');
+    if (!dy && !dNextState) return inputs.map(() => undefined);
+    const [dx, dDt, dALog, dB, dC, dD, dDtBias, dState] = graphOf(inputs).apply(
+      selectiveScanBackwardOperation,
+      [...inputs, outputs[1], dy, dNextState],
+      { chunk: attributes.chunk, dtype: 'float32' },
+    );
+    const state = inputs[8];
+    return [dx, dDt, dALog, dB, dC, dD, dDtBias, undefined, state && dState, undefined];
+  },
+  cost(inputs, outputs) {
+    const { batch, length, channels, states } = scanSizes(inputs);
+    const positions = batch * length * channels;
+    const model = positions * (9 * states + 2);
+    // Elementwise: bias and softplus of dt.
+    return { model, executed: model, elementwise: 2 * positions, bytes: traffic(inputs, outputs) };
+  },
+  evaluate(inputs, outputs, { chunk }) {
+    const operands = readScan(inputs);
+    const { batch, length, channels, states: count, x, c, d, documents, state } = operands;
+    const size = channels * count;
+    const chunks = chunkCount(length, chunk);
+    const y = new Float64Array(batch * length * channels);
+    const checkpoints = new Float64Array(batch * chunks * size);
+    const nextState = new Float64Array(batch * size);
+    const nextDocument = new Int32Array(batch);
+    for (let row = 0; row < batch; row++) {
+      const states = nextState.subarray(row * size, (row + 1) * size);
+      if (state) states.set(state.subarray(row * size, (row + 1) * size));
+      for (let t = 0; t < length; t++) {
+        if (t % chunk === 0) checkpoints.set(states, (row * chunks + t / chunk) * size);
+        advanceStates(operands, states, row, t);
+        const token = row * length + t;
+        for (let e = 0; e < channels; e++) {
+          let sum = d[e] * x[token * channels + e];
+          for (let n = 0; n < count; n++) sum += states[e * count + n] * c[token * count + n];
+          y[token * channels + e] = sum;
+        }
+      }
+      nextDocument[row] = documents ? documents[(row + 1) * length - 1] : 0;
+    }
+    store(outputs[0], y);
+    store(outputs[1], checkpoints);
+    store(outputs[2], nextState);
+    store(outputs[3], nextDocument);
+  },
+  inPlace: [
+    [2, 8],
+    [3, 9],
+  ],
+  storableOutputs: [0],
+});
+
+/**
+ * Δ = softplus(dt + dtBias), A = −exp(aLog), h_t = exp(Δ_t A) ⊙ h_{t−1} + Δ_t x_t B_t, y_t = h_t · C_t + d x_t, per channel of E with
+ * N states each. Returns `y` [B, L, E]; the `state` [B, E, N] and its `document` [B] after the last position (0 when
+ * the row has no documents); and `checkpoints` [B, ⌈L/chunk⌉, E, N], the states that enter positions 0, chunk,
+ * 2·chunk …, which the gradient starts from.
+ */
+export function selectiveScan(
+  inputs: ScanInputs,
+  options: ScanOptions = {},
+): { y: Tensor; checkpoints: Tensor; state: Tensor; document: Tensor } {
+  const { x, dt, aLog, b, c, d, dtBias, documents, state, document } = inputs;
+  const [y, checkpoints, nextState, nextDocument] = x.graph.apply(
+    selectiveScanOperation,
+    [x, dt, aLog, b, c, d, dtBias, documents, state, document],
+    { chunk: options.chunk ?? 64, dtype: options.dtype ?? 'float32' },
+  );
+  return { y, checkpoints, state: nextState, document: nextDocument };
+}

@@ -1,0 +1,161 @@
+/**
+ * The gradient of the selective scan. The states inside a chunk are computed again from the state that entered it, so
+ * that only one state in `chunk` positions is kept between the passes (Gu and Dao 2023, section 3.3.2).
+ */
+import type { FloatValues } from '../graph/index.ts';
+import { defineOperation } from '../graph/index.ts';
+import { activations } from './activations.ts';
+import { traffic } from './cost.ts';
+import { FLOAT32, FLOATS } from './require.ts';
+import type { ScanAttributes, ScanOperands } from './scanOperands.ts';
+import { advanceStates, checkScan, chunkCount, readScan, scanSizes, stepSize } from './scanOperands.ts';
+import { expectType, floatsOf, optionalFloats, requireType, store, storedType } from './sequence.ts';
+
+/** Sums of gradients, in the shapes of their operands. */
+interface Gradients {
+  readonly x: Float64Array;
+  readonly dt: Float64Array;
+  readonly aLog: Float64Array;
+  readonly b: Float64Array;
+  readonly c: Float64Array;
+  readonly d: Float64Array;
+  readonly dtBias: Float64Array;
+  readonly state: Float64Array;
+}
+
+function zeroGradients({ batch, length, channels, states }: ScanOperands): Gradients {
+  return {
+    x: new Float64Array(batch * length * channels),
+    dt: new Float64Array(batch * length * channels),
+    aLog: new Float64Array(channels * states),
+    b: new Float64Array(batch * length * states),
+    c: new Float64Array(batch * length * states),
+    d: new Float64Array(channels),
+    dtBias: new Float64Array(channels),
+    state: new Float64Array(batch * channels * states),
+  };
+}
+
+/**
+ * One position, backwards. `carried` [E, N] is the gradient of the states after position `t` that comes from later
+ * positions; it becomes that of the states before it. `before` and `after` are the states around the position, where
+ * `before` is zero at the start of a document.
+ */
+function stepBack(
+  operands: ScanOperands,
+  gradients: Gradients,
+  dy: FloatValues | undefined,
+  states: { readonly before: Float64Array; readonly after: Float64Array; readonly carried: Float64Array },
+  row: number,
+  t: number,
+): void {
+  const { length, channels, states: count, x, dt, b, c, d, dtBias, decay } = operands;
+  const { before, after, carried } = states;
+  const token = row * length + t;
+  const afresh = operands.startsAfresh(row, t);
+  for (let e = 0; e < channels; e++) {
+    const at = token * channels + e;
+    const delta = stepSize(operands, at, e);
+    const dOut = dy ? dy[at] : 0;
+    let dDelta = 0;
+    let dInput = 0; // of Δ x, the factor of B
+    for (let n = 0; n < count; n++) {
+      const i = e * count + n;
+      const keep = Math.exp(delta * decay[i]);
+      const dState = carried[i] + dOut * c[token * count + n];
+      const dExponent = dState * before[i] * keep; // of Δ A
+      gradients.c[token * count + n] += dOut * after[i];
+      gradients.b[token * count + n] += dState * delta * x[at];
+      gradients.aLog[i] += dExponent * delta * decay[i]; // dA/daLog = A
+      dInput += dState * b[token * count + n];
+      dDelta += dExponent * decay[i];
+      carried[i] = afresh ? 0 : dState * keep;
+    }
+    gradients.x[at] = dInput * delta + dOut * d[e];
+    gradients.d[e] += dOut * x[at];
+    dDelta += dInput * x[at];
+    const slope = activations.softplus.derivative(dt[at] + dtBias[e]);
+    gradients.dt[at] = dDelta * slope;
+    gradients.dtBias[e] += dDelta * slope;
+  }
+}
+
+/** The states before and after every position of a chunk, from the state that entered it. */
+function chunkStates(
+  operands: ScanOperands,
+  entered: FloatValues,
+  row: number,
+  start: number,
+  end: number,
+): { before: Float64Array; after: Float64Array }[] {
+  const running = Float64Array.from(entered);
+  const positions: { before: Float64Array; after: Float64Array }[] = [];
+  for (let t = start; t < end; t++) {
+    const before = operands.startsAfresh(row, t) ? new Float64Array(running.length) : running.slice();
+    advanceStates(operands, running, row, t);
+    positions.push({ before, after: running.slice() });
+  }
+  return positions;
+}
+
+export const selectiveScanBackwardOperation = defineOperation<ScanAttributes>({
+  name: 'selectiveScanBackward',
+  infer(inputs, attributes, fail) {
+    const { batch, length, channels, states } = checkScan(inputs, attributes, fail);
+    const [, , , , , , , , , , checkpoints, dy, dState] = inputs;
+    const chunks = chunkCount(length, attributes.chunk);
+    requireType(checkpoints, 'checkpoints', [batch, chunks, channels, states], FLOAT32, fail);
+    if (!dy && !dState) return fail(`neither 'dy' nor 'dState' is given.`);
+    expectType(dy, 'dy', [batch, length, channels], FLOATS, fail);
+    expectType(dState, 'dState', [batch, channels, states], FLOAT32, fail);
+    return [
+      storedType([batch, length, channels], attributes.dtype, fail),
+      storedType([batch, length, channels], attributes.dtype, fail),
+      { shape: [channels, states], dtype: 'float32' },
+      { shape: [batch, length, states], dtype: 'float32' },
+      { shape: [batch, length, states], dtype: 'float32' },
+      { shape: [channels], dtype: 'float32' },
+      { shape: [channels], dtype: 'float32' },
+      { shape: [batch, channels, states], dtype: 'float32' },
+    ];
+  },
+  cost(inputs, outputs) {
+    const { batch, length, channels, states } = scanSizes(inputs);
+    const positions = batch * length * channels;
+    return {
+      model: 0,
+      // Per state 5 to compute it again and 15 for the gradients; per channel 10 outside the states.
+      executed: positions * (20 * states + 10),
+      elementwise: 3 * positions, // bias, softplus and its slope
+      bytes: traffic(inputs, outputs),
+    };
+  },
+  evaluate(inputs, outputs, { chunk }) {
+    const operands = readScan(inputs);
+    const { batch, length, channels, states } = operands;
+    const checkpoints = floatsOf(inputs[10], 'checkpoints');
+    const dy = optionalFloats(inputs[11], 'dy');
+    const dNextState = optionalFloats(inputs[12], 'dState');
+    const gradients = zeroGradients(operands);
+    const size = channels * states;
+    const chunks = chunkCount(length, chunk);
+    for (let row = 0; row < batch; row++) {
+      const carried = gradients.state.subarray(row * size, (row + 1) * size);
+      if (dNextState) carried.set(dNextState.subarray(row * size, (row + 1) * size));
+      for (let index = chunks - 1; index >= 0; index--) {
+        const start = index * chunk;
+        const end = Math.min(length, start + chunk);
+        const at = (row * chunks + index) * size;
+        const around = chunkStates(operands, checkpoints.subarray(at, at + size), row, start, end);
+        for (let t = end - 1; t >= start; t--) {
+          stepBack(operands, gradients, dy, { ...around[t - start], carried }, row, t);
+        }
+      }
+    }
+    const { x, dt, aLog, b, c, d, dtBias, state } = gradients;
+    [x, dt, aLog, b, c, d, dtBias, state].forEach((values, output) => {
+      store(outputs[output], values);
+    });
+  },
+  storableOutputs: [0, 1],
+});
