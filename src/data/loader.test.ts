@@ -12,7 +12,7 @@ function take(loader: Loader, batch: number): number[] {
   const make = (): Int32Array => new Int32Array(batch * 10);
   const rows: Rows = { ids: make(), positions: make(), documents: make(), targets: make() };
   loader.fill(rows, batch);
-  return Array.from({ length: batch }, (_, slot) => Math.floor((rows.targets[slot * 10] as number) / 10));
+  return Array.from({ length: batch }, (_, slot) => Math.floor(rows.targets[slot * 10] / 10));
 }
 
 describe('the order of an epoch', () => {

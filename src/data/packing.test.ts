@@ -38,7 +38,7 @@ describe('packing', () => {
           fillRow(stream, row, length, rows, 0);
           rows.targets.forEach((target, t) => {
             if (target >= 0) targets.push(target);
-            const start = rows.documents[t] as number;
+            const start = rows.documents[t];
             expect(start).toBeGreaterThanOrEqual(0);
             expect(start).toBeLessThanOrEqual(t);
             // A later start is a separator, and no separator with a target lies after it in the same document.

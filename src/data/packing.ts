@@ -74,12 +74,12 @@ export function fillRow(stream: TokenStream, row: number, length: number, into: 
   let document = lastStartAtOrBefore(starts, begin);
   for (let t = 0; t < length; t++) {
     const at = begin + t;
-    while (document + 1 < starts.length && (starts[document + 1] as number) <= at) document++;
+    while (document + 1 < starts.length && starts[document + 1] <= at) document++;
     const index = slot * length + t;
-    into.ids[index] = tokens[Math.min(at, last)] as number;
-    into.targets[index] = at < last ? (tokens[at + 1] as number) : -1;
+    into.ids[index] = tokens[Math.min(at, last)];
+    into.targets[index] = at < last ? tokens[at + 1] : -1;
     into.positions[index] = t;
-    into.documents[index] = Math.max(0, (starts[document] as number) - begin);
+    into.documents[index] = Math.max(0, starts[document] - begin);
   }
 }
 
@@ -88,7 +88,7 @@ function lastStartAtOrBefore(starts: Int32Array, position: number): number {
   let high = starts.length - 1;
   while (low < high) {
     const middle = (low + high + 1) >> 1;
-    if ((starts[middle] as number) <= position) low = middle;
+    if (starts[middle] <= position) low = middle;
     else high = middle - 1;
   }
   return low;

@@ -1,0 +1,88 @@
+/**
+ * A run is a folder:
+ *
+ *     config.yaml        model, text and training in full, with everything measured or chosen frozen
+ *     environment.json   versions, CPU, executor, precision, git revision of the last session
+ *     metrics.jsonl      one line per step; validation figures stand in the line of their step
+ *     checkpoints/       see checkpoint.ts
+ */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import { BraidError } from '../graph/index.ts';
+import { fileError, writeFileAtomically } from '../models/atomicFile.ts';
+import { readConfigText } from '../models/configText.ts';
+import { CheckpointFolder } from './checkpoint.ts';
+import type { FrozenRunConfig } from './config.ts';
+import { asFrozen, parseRunConfig } from './config.ts';
+import type { Environment } from './environment.ts';
+import { MetricsFile } from './metrics.ts';
+
+const CONFIG = 'config.yaml';
+
+export interface Run {
+  readonly folder: string;
+  readonly config: FrozenRunConfig;
+  readonly checkpoints: CheckpointFolder;
+  readonly metrics: MetricsFile;
+}
+
+/** Makes a run's folder and writes its configuration. A folder that holds a run already is an error. */
+export async function createRun(folder: string, config: FrozenRunConfig): Promise<Run> {
+  if (isRun(folder)) {
+    throw new BraidError(
+      'usage',
+      `'${folder}' already holds a run. Continue it with --resume, or choose another folder.`,
+    );
+  }
+  const { text } = config.data;
+  // A run can be resumed from any working folder.
+  const data = { ...config.data, text: text === 'brown' ? text : text.map((path) => resolve(path)) };
+  const absolute = { ...config, data };
+  const path = join(folder, CONFIG);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError('write', folder, error);
+  }
+  await writeFileAtomically(path, (file) => file.write(Buffer.from(stringify(absolute))));
+  return opened(folder, absolute);
+}
+
+/** Opens a run's folder. */
+export function openRun(folder: string): Run {
+  const path = join(folder, CONFIG);
+  if (!isRun(folder)) {
+    throw new BraidError(
+      'usage',
+      `'${folder}' is not the folder of a run: it has no ${CONFIG}. Give the folder that 'braid train' printed.`,
+    );
+  }
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
+  const { value, locate } = readConfigText(text, path);
+  return opened(folder, asFrozen(parseRunConfig(value, path, locate), path));
+}
+
+export function isRun(folder: string): boolean {
+  return existsSync(join(folder, CONFIG));
+}
+
+function opened(folder: string, config: FrozenRunConfig): Run {
+  return {
+    folder,
+    config,
+    checkpoints: new CheckpointFolder(join(folder, 'checkpoints')),
+    metrics: new MetricsFile(join(folder, 'metrics.jsonl')),
+  };
+}
+
+/** Writes down on what the run is computed. */
+export function writeEnvironment(folder: string, environment: Environment): Promise<void> {
+  const text = `${JSON.stringify(environment, null, 2)}\n`;
+  return writeFileAtomically(join(folder, 'environment.json'), (file) => file.write(Buffer.from(text)));
+}
