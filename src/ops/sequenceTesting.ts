@@ -125,3 +125,35 @@ function centralDifferences(loss: (given: Given) => number, given: Given, name: 
     return (above - below) / (2 * step);
   });
 }
+
+/** Positions [start, end) of every row of values in the shape [B, L, …]. */
+export function positions(
+  values: ArrayLike<number>,
+  batch: number,
+  length: number,
+  start: number,
+  end: number,
+): number[] {
+  const all = Array.from(values);
+  const size = all.length / (batch * length);
+  return Array.from({ length: batch }, (_, b) =>
+    all.slice((b * length + start) * size, (b * length + end) * size),
+  ).flat();
+}
+
+/** One row of values in the shape [B, …]. */
+export function row(values: ArrayLike<number>, batch: number, b: number): number[] {
+  return positions(values, 1, batch, b, b + 1);
+}
+
+/** Document numbers of one row: every position gets the largest start that is not after it. */
+export function documentsFrom(starts: readonly number[], length: number): number[] {
+  return Array.from({ length }, (_, t) => Math.max(0, ...starts.filter((start) => start <= t)));
+}
+
+/** Cuts [0, length) at the given places: [[0, a), [a, b), …]. */
+export function cutAt(cuts: readonly number[], length: number): [start: number, end: number][] {
+  const inside = [...new Set(cuts.filter((cut) => cut > 0 && cut < length))].sort((a, b) => a - b);
+  const edges = [0, ...inside, length];
+  return inside.concat(length).map((end, i) => [edges[i], end]);
+}
