@@ -1,0 +1,14 @@
+export type { CompileOptions } from './compile.ts';
+export { compile } from './compile.ts';
+export type { Differentiated } from './differentiate.ts';
+export { differentiate } from './differentiate.ts';
+export { eliminateDead } from './eliminateDead.ts';
+export { foldCasts } from './foldCasts.ts';
+export { fuseLoss } from './fuseLoss.ts';
+export type { GraphCost } from './graphCost.ts';
+export { graphCost, trainingFlops } from './graphCost.ts';
+export { lowerPrecision } from './lowerPrecision.ts';
+export type { Program, ProgramBuffer, ProgramCall, ScheduleItem } from './program.ts';
+export { PROGRAM_VERSION, storeKey } from './program.ts';
+export { ProgramCache } from './programCache.ts';
+export { recompute } from './recompute.ts';
