@@ -1,11 +1,6 @@
 export type { Block, LayerChoice, ParallelBlock, RoutedBlock, SequenceBlock, TermBlock } from './block.ts';
-export type {
-  BlockSummary,
-  BranchSummary,
-  BuildBlocks,
-  BuildOptions,
-  BuiltBlocks,
-  StateBinding,
-} from './build.ts';
+export { blockLabel, flatten, layersOf } from './block.ts';
+export type { BlockSummary, BranchSummary, BuildOptions, BuiltBlocks, StateBinding } from './build.ts';
+export { branchFlops, buildBlocks } from './build.ts';
 export * from './fusion/index.ts';
 export * from './routing/index.ts';

@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import type { DType, Shape, Tensor } from '../graph/index.ts';
+import { BraidError } from '../graph/index.ts';
 import type { LayerContext } from '../nn/index.ts';
 
 /**
@@ -31,8 +32,16 @@ export interface StateShape {
 /** State tensors by the names of their specs. */
 export type LayerState = Readonly<Record<string, Tensor>>;
 
+/** A tensor of the state that a layer was handed; its absence is a mistake of the caller. */
+export function stateTensor(state: LayerState, name: string): Tensor {
+  const tensor = state[name];
+  if (tensor) return tensor;
+  const given = Object.keys(state).join(', ') || 'none';
+  throw new BraidError('graph', `The layer's state lacks '${name}'; given: ${given}.`);
+}
+
 export interface LayerResult {
-  /** [B, L, D]: what the layer adds to the residual stream. */
+  /** [B, L, D]: what the layer gives, plus `context.residual` where there is one. */
   readonly output: Tensor;
   /** The state after the last token; present when one was given. */
   readonly state?: LayerState;
@@ -66,4 +75,33 @@ export interface LayerType<Options> {
   /** One builder for whole sequences, pieces and single tokens (L = 1). */
   forward(x: Tensor, options: Options, context: LayerContext, state?: LayerState): LayerResult;
   readonly conformance: readonly ConformanceCase<Options>[];
+}
+
+/** A layer whose options are known only by its own schema: what the registry holds. */
+export interface RegisteredLayer {
+  readonly name: string;
+  readonly kind: 'mixer' | 'channel';
+  readonly summary: string;
+  readonly options: z.ZodType;
+  check(options: unknown, width: number): readonly OptionIssue[];
+  states(options: unknown, shape: StateShape): readonly StateSpec[];
+  needsPositions(options: unknown): boolean;
+  forward(x: Tensor, options: unknown, context: LayerContext, state?: LayerState): LayerResult;
+  readonly conformance: readonly ConformanceCase<unknown>[];
+}
+
+/** Closes a declaration over its schema, so that every entry point takes unchecked options and fills the defaults. */
+export function defineLayer<Options>(type: LayerType<Options>): RegisteredLayer {
+  const parse = (options: unknown): Options => type.options.parse(options);
+  return {
+    name: type.name,
+    kind: type.kind,
+    summary: type.summary,
+    options: type.options,
+    check: (options, width) => type.check(parse(options), width),
+    states: (options, shape) => type.states(parse(options), shape),
+    needsPositions: (options) => type.needsPositions(parse(options)),
+    forward: (x, options, context, state) => type.forward(x, parse(options), context, state),
+    conformance: type.conformance,
+  };
 }

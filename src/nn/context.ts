@@ -22,6 +22,8 @@ export interface LayerContext {
   readonly deviation: number;
   /** The same for projections whose output is added to the residual stream: deviation / √(2 · layers). */
   readonly residualDeviation: number;
+  /** [B, L, D]: added to what the layer gives, in its last matrix product; absent where the block adds it itself. */
+  readonly residual?: Tensor | undefined;
   /** Put an RMSNorm before the output projection of a mixer: fusions of bare mixers ask for it. */
   readonly normalizeOutput: boolean;
   readonly parameters: ParameterList;

@@ -30,8 +30,8 @@ export interface FusionType {
   /** Whether blocks of complete layers end with the final projection unless told otherwise. */
   readonly finalProjection: boolean;
   /**
-   * One tensor [B, L, D] from those of the branches; the result is added to the residual stream. A routed block
+   * The residual stream after the fusion: `residual` plus what the branches come to, all [B, L, D]. A routed block
    * merges its branches by position first and hands over that one tensor.
    */
-  fuse(branches: readonly Tensor[], context: LayerContext): Tensor;
+  fuse(branches: readonly Tensor[], residual: Tensor, context: LayerContext): Tensor;
 }

@@ -1,0 +1,16 @@
+/** Layers by name. A new layer is one folder and one line here. */
+import { BraidError } from '../graph/index.ts';
+import { attention } from './attention/attention.ts';
+import type { RegisteredLayer } from './layer.ts';
+import { mamba1 } from './mamba1/mamba1.ts';
+import { mlp } from './mlp/mlp.ts';
+
+/** All layers, in the order in which they are listed to people. */
+export const layers: readonly RegisteredLayer[] = [attention, mamba1, mlp];
+
+export function findLayer(name: string): RegisteredLayer {
+  const found = layers.find((layer) => layer.name === name);
+  if (found) return found;
+  const known = layers.map((layer) => layer.name).join(', ');
+  throw new BraidError('config', `There is no mixer or channel mixer '${name}'. Known: ${known}.`);
+}

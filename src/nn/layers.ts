@@ -1,0 +1,58 @@
+/**
+ * The small layers that all others are made of. Each declares its parameters under the layer path at hand.
+ * Shapes: B batch, L length, D width.
+ */
+import type { Tensor } from '../graph/index.ts';
+import { embedding, matmul, rmsNorm } from '../ops/index.ts';
+import type { LayerContext } from './context.ts';
+import { parameter } from './context.ts';
+import type { Initializer } from './parameters.ts';
+
+/**
+ * x · Wᵀ with `name.weight` [outputs, D] and no bias.
+ * @param x [B, L, D]
+ */
+export function linear(x: Tensor, name: string, outputs: number, context: LayerContext): Tensor {
+  const inputs = x.shape[x.shape.length - 1];
+  const weight = parameter(context, `${name}.weight`, [outputs, inputs], normal(context.deviation));
+  return matmul(x, weight, { transposeB: true });
+}
+
+/**
+ * The last projection of a layer, back to the width of the residual stream: `output.weight` [D, E] unless named
+ * otherwise. Its initial weights are smaller, so that the stream does not grow with depth; `context.residual` is added;
+ * where the context asks for it, what goes in is normed first.
+ * @param x [B, L, E]
+ */
+export function outputProjection(x: Tensor, context: LayerContext, name: string = 'output'): Tensor {
+  const features = x.shape[x.shape.length - 1];
+  const normed = context.normalizeOutput ? norm(x, 'outputNorm', context) : x;
+  const initializer = normal(context.residualDeviation);
+  const weight = parameter(context, `${name}.weight`, [context.width, features], initializer);
+  return matmul(normed, weight, {
+    transposeB: true,
+    ...(context.residual ? { addend: context.residual } : {}),
+  });
+}
+
+/** RMSNorm over the last axis with the gain `name.weight`, which starts at 1 (Zhang and Sennrich 2019). */
+export function norm(x: Tensor, name: string, context: LayerContext): Tensor {
+  const weight = parameter(context, `${name}.weight`, [x.shape[x.shape.length - 1]], {
+    kind: 'constant',
+    value: 1,
+  });
+  return rmsNorm(x, weight, { epsilon: context.epsilon });
+}
+
+/**
+ * Rows of the table `name.weight` [vocabulary, D].
+ * @param ids [B, L] int32
+ */
+export function embed(ids: Tensor, name: string, vocabulary: number, context: LayerContext): Tensor {
+  const table = parameter(context, `${name}.weight`, [vocabulary, context.width], normal(context.deviation));
+  return embedding(table, ids);
+}
+
+function normal(deviation: number): Initializer {
+  return { kind: 'normal', deviation };
+}
