@@ -1,0 +1,92 @@
+/** A configuration becomes a graph. Shapes: B batch, L length, D width, V vocabulary. */
+import type { BlockSummary, StateBinding } from '../blocks/index.ts';
+import { buildBlocks } from '../blocks/index.ts';
+import type { Graph, Tensor } from '../graph/index.ts';
+import { BraidError } from '../graph/index.ts';
+import type { LayerContext, ParameterSpec } from '../nn/index.ts';
+import { ParameterList, parameter } from '../nn/index.ts';
+import { embedding, rmsNorm } from '../ops/index.ts';
+import type { ModelConfig } from './config.ts';
+import { blocksOf } from './config.ts';
+
+export interface ModelOptions {
+  readonly batch: number;
+  readonly length: number;
+  /** Rows are packed from several documents; their starts are an input. */
+  readonly documents: boolean;
+  /** Position in the row of the first token, 0 unless given: routing by position needs it. */
+  readonly start?: number;
+  /** Carry states from piece to piece, with room for `capacity` tokens. */
+  readonly states?: { readonly capacity: number };
+}
+
+export interface BuiltModel {
+  /** [B, L, D] float32, after the final norm. */
+  readonly hidden: Tensor;
+  /** [V, D]: logits are `hidden` times its transpose. */
+  readonly head: Tensor;
+  /** Graph inputs, int32 [B, L]. */
+  readonly inputs: { readonly ids: Tensor; readonly positions: Tensor; readonly documents?: Tensor };
+  readonly parameters: readonly ParameterSpec[];
+  /** Persistent sources that the program reads and assigns; empty without `states`. */
+  readonly states: readonly StateBinding[];
+  /** What the branches of parallel and routed blocks were given. */
+  readonly blocks: readonly BlockSummary[];
+}
+
+/**
+ * Builds the model into a graph: token embedding, blocks, final RMSNorm. The graph gets the inputs `ids`, `positions`
+ * and, with documents, `documents`. Faults of the configuration are `BraidError('config')`.
+ */
+export function buildModel(graph: Graph, config: ModelConfig, options: ModelOptions): BuiltModel {
+  const { batch, length, start = 0 } = options;
+  for (const [name, value] of Object.entries({ batch, length })) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw new BraidError('config', `The ${name} must be a whole number of at least 1; given ${value}.`);
+    }
+  }
+  const blocks = blocksOf(config);
+  const ids = graph.source('input', 'ids', [batch, length], 'int32');
+  const positions = graph.source('input', 'positions', [batch, length], 'int32');
+  const documents = options.documents
+    ? graph.source('input', 'documents', [batch, length], 'int32')
+    : undefined;
+  const parameters = new ParameterList();
+  const deviation = config.initialDeviation;
+  const context: LayerContext = {
+    graph,
+    batch,
+    length,
+    width: config.width,
+    positions,
+    documents,
+    epsilon: config.normEpsilon,
+    deviation,
+    residualDeviation: deviation / Math.sqrt(2 * blocks.length),
+    normalizeOutput: false,
+    parameters,
+  };
+  const weight = (scope: string): Tensor =>
+    graph.scope(scope, () =>
+      parameter(context, 'weight', [config.vocabulary, config.width], { kind: 'normal', deviation }),
+    );
+  const table = weight('embedding');
+  const embedded = graph.scope('embedding', () => embedding(table, ids));
+  const built = buildBlocks(embedded, blocks, context, {
+    start,
+    ...(options.states ? { states: options.states } : {}),
+  });
+  const hidden = graph.scope('finalNorm', () => {
+    const gain = parameter(context, 'weight', [config.width], { kind: 'constant', value: 1 });
+    return rmsNorm(built.stream, gain, { epsilon: config.normEpsilon });
+  });
+  const head = config.tiedHead ? table : weight('head');
+  return {
+    hidden,
+    head,
+    inputs: { ids, positions, ...(documents ? { documents } : {}) },
+    parameters: parameters.specs,
+    states: built.states,
+    blocks: built.blocks,
+  };
+}
