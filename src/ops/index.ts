@@ -1,7 +1,10 @@
 /** All operations: importing this file registers them. The contract of each is in docs/operations.md. */
 export * from './activation.ts';
 export type { ActivationKind } from './activations.ts';
+export * from './append.ts';
+export * from './attention.ts';
 export * from './channels.ts';
+export * from './convolution.ts';
 export * from './crossEntropy.ts';
 export * from './elementwise.ts';
 export * from './embedding.ts';
@@ -13,4 +16,5 @@ export * from './positions.ts';
 export * from './reduce.ts';
 export type { FloatType } from './require.ts';
 export * from './rope.ts';
+export * from './selectiveScan.ts';
 export * from './tensor.ts';
