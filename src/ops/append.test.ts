@@ -71,7 +71,8 @@ describe('append', () => {
 
 describe('advance', () => {
   it('counts on', () => {
-    const { graph, used } = cacheGraph();
+    const graph = new Graph();
+    const used = graph.source('state', 'used', [2], 'int32');
     const [result] = evaluate(graph, { used: [0, 3] }, [advance(used, 2)]);
     expect([...result]).toEqual([2, 5]);
   });

@@ -4,7 +4,7 @@
  * (Dao et al. 2022, section 3 and appendix B), so that no L × S matrix is ever kept.
  */
 import type { FloatValues, Operand, Shape, Tensor, TensorType } from '../graph/index.ts';
-import { BraidError, defineOperation, graphOf } from '../graph/index.ts';
+import { BraidError, defineOperation } from '../graph/index.ts';
 import { traffic } from './cost.ts';
 import type { Fail, FloatType } from './require.ts';
 import { FLOAT32, FLOATS, INT32 } from './require.ts';
@@ -256,15 +256,12 @@ const attentionOperation = defineOperation<AttentionAttributes>({
   },
   gradient({ inputs, outputs, attributes }, [dOut, dLogsumexp]) {
     refuseGradient(dLogsumexp, 'attention', 'logsumexp');
-    if (!dOut) return inputs.map(() => undefined);
+    const [q, k, v, queryDocuments, keyDocuments, used] = inputs;
+    if (!dOut || !q || !k || !v) return inputs.map(() => undefined);
     const [out, logsumexp] = outputs;
-    const [dq, dk, dv] = graphOf(inputs).apply(
-      attentionBackwardOperation,
-      [...inputs, out, logsumexp, dOut],
-      {
-        scale: attributes.scale,
-        dtype: 'float32',
-      },
+    const { dq, dk, dv } = attentionBackward(
+      { q, k, v, queryDocuments, keyDocuments, used, out, logsumexp, dOut },
+      { scale: attributes.scale },
     );
     return [dq, dk, dv, undefined, undefined, undefined];
   },
@@ -312,4 +309,25 @@ export function attention(
     dtype: options.dtype ?? 'float32',
   });
   return { out, logsumexp };
+}
+
+export interface AttentionBackwardInputs extends AttentionInputs {
+  readonly out: Tensor;
+  readonly logsumexp: Tensor;
+  /** [B, L, H, F], float32 or bfloat16. */
+  readonly dOut: Tensor;
+}
+
+/** Gradients of q, k and v; those of keys and values are sums over the query heads that share them. */
+export function attentionBackward(
+  inputs: AttentionBackwardInputs,
+  options: { readonly scale: number; readonly dtype?: FloatType },
+): { dq: Tensor; dk: Tensor; dv: Tensor } {
+  const { q, k, v, queryDocuments, keyDocuments, used, out, logsumexp, dOut } = inputs;
+  const [dq, dk, dv] = q.graph.apply(
+    attentionBackwardOperation,
+    [q, k, v, queryDocuments, keyDocuments, used, out, logsumexp, dOut],
+    { scale: options.scale, dtype: options.dtype ?? 'float32' },
+  );
+  return { dq, dk, dv };
 }

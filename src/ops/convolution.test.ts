@@ -129,16 +129,13 @@ describe('causalConvolution', () => {
     { length, bias: false, taps: 2 },
   ]);
   it.each(gradientCases)('has the gradient of finite differences: %o', (options) => {
-    const { graph, y, window } = build(options);
-    const names = ['x', 'weight', 'bias', 'window'].filter((name) =>
-      graph.sources.some((s) => s.name === name),
-    );
-    const given = values(options);
-    for (const results of [[y, window], [y]]) {
-      for (const [name, error] of Object.entries(gradientErrors(graph, given, results, names))) {
-        expect(error, name).toBeLessThan(1e-6);
-      }
-    }
+    const whole = build(options);
+    const names = whole.graph.sources.filter(({ dtype }) => dtype !== 'int32').map(({ name }) => name);
+    const both = gradientErrors(whole.graph, values(options), [whole.y, whole.window], names);
+    for (const [name, error] of Object.entries(both)) expect(error, name).toBeLessThan(1e-6);
+    const { graph, y } = build(options);
+    const one = gradientErrors(graph, values(options), [y], names);
+    for (const [name, error] of Object.entries(one)) expect(error, name).toBeLessThan(1e-6);
   });
 
   it('passes a gradient that comes only through the window', () => {

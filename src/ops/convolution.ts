@@ -3,7 +3,7 @@
  * reads across a document boundary, and carries its last K − 1 inputs from one piece of a sequence to the next.
  */
 import type { FloatValues, Operand, Tensor, TensorType } from '../graph/index.ts';
-import { defineOperation, graphOf } from '../graph/index.ts';
+import { defineOperation } from '../graph/index.ts';
 import { activations } from './activations.ts';
 import { traffic } from './cost.ts';
 import type { Fail, FloatType } from './require.ts';
@@ -200,13 +200,12 @@ const causalConvolutionOperation = defineOperation<ConvolutionAttributes>({
     ];
   },
   gradient({ inputs, attributes }, [dy, dNextWindow]) {
-    if (!dy && !dNextWindow) return inputs.map(() => undefined);
-    const [dx, dWeight, dBias, dWindow] = graphOf(inputs).apply(
-      causalConvolutionBackwardOperation,
-      [...inputs, dy, dNextWindow],
-      { activation: attributes.activation, dtype: 'float32' },
+    const [x, weight, bias, documents, window, document] = inputs;
+    if (!x || !weight || (!dy && !dNextWindow)) return inputs.map(() => undefined);
+    const { dx, dWeight, dBias, dWindow } = causalConvolutionBackward(
+      { x, weight, bias, documents, window, document, dy, dWindow: dNextWindow },
+      { activation: attributes.activation },
     );
-    const [, , bias, , window] = inputs;
     return [dx, dWeight, bias && dBias, undefined, window && dWindow, undefined];
   },
   cost(inputs, outputs, { activation }) {
@@ -261,4 +260,24 @@ export function causalConvolution(
     { activation: options.activation ?? 'none', dtype: options.dtype ?? 'float32' },
   );
   return { y, window, document };
+}
+
+export interface ConvolutionBackwardInputs extends ConvolutionInputs {
+  /** [B, L, E]. This, the gradient of the new window, or both. */
+  readonly dy?: Tensor | undefined;
+  readonly dWindow?: Tensor | undefined;
+}
+
+/** Gradients of input, filter, bias and old window; those of operands that are absent have no meaning. */
+export function causalConvolutionBackward(
+  inputs: ConvolutionBackwardInputs,
+  options: ConvolutionOptions = {},
+): { dx: Tensor; dWeight: Tensor; dBias: Tensor; dWindow: Tensor } {
+  const { x, weight, bias, documents, window, document, dy } = inputs;
+  const [dx, dWeight, dBias, dWindow] = x.graph.apply(
+    causalConvolutionBackwardOperation,
+    [x, weight, bias, documents, window, document, dy, inputs.dWindow],
+    { activation: options.activation ?? 'none', dtype: options.dtype ?? 'float32' },
+  );
+  return { dx, dWeight, dBias, dWindow };
 }

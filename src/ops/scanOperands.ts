@@ -1,5 +1,5 @@
 /** What the selective scan and its backward pass have in common: operands, their checks, and one step in time. */
-import type { FloatValues, Operand, TensorType } from '../graph/index.ts';
+import type { FloatValues, Operand, Tensor, TensorType } from '../graph/index.ts';
 import { activations } from './activations.ts';
 import type { Fail, FloatType } from './require.ts';
 import { FLOAT32, FLOATS, INT32 } from './require.ts';
@@ -12,6 +12,29 @@ import {
   requireType,
   sizesOf,
 } from './sequence.ts';
+
+export interface ScanInputs {
+  /** [B, L, E], float32 or bfloat16, like dt, b and c. */
+  readonly x: Tensor;
+  /** [B, L, E]: before bias and softplus. */
+  readonly dt: Tensor;
+  /** [E, N] with N at most 64: A = −exp(aLog). */
+  readonly aLog: Tensor;
+  /** [B, L, N]. */
+  readonly b: Tensor;
+  /** [B, L, N]. */
+  readonly c: Tensor;
+  /** [E]: the direct path from x to y. */
+  readonly d: Tensor;
+  /** [E]. */
+  readonly dtBias: Tensor;
+  /** [B, L] int32. */
+  readonly documents?: Tensor | undefined;
+  /** [B, E, N]: the state before the first position. */
+  readonly state?: Tensor | undefined;
+  /** [B] int32: the document of the state; needed with `documents` and `state`. */
+  readonly document?: Tensor | undefined;
+}
 
 export type ScanAttributes = { readonly chunk: number; readonly dtype: FloatType };
 

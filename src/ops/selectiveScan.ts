@@ -3,36 +3,17 @@
  * exp(Δ A) and from B to Δ B. It starts from zero at every document, and carries its state from one piece of a sequence to the next.
  */
 import type { Tensor } from '../graph/index.ts';
-import { defineOperation, graphOf } from '../graph/index.ts';
+import { defineOperation } from '../graph/index.ts';
 import { traffic } from './cost.ts';
 import type { FloatType } from './require.ts';
-import type { ScanAttributes } from './scanOperands.ts';
+import type { ScanAttributes, ScanInputs } from './scanOperands.ts';
 import { advanceStates, checkScan, chunkCount, readScan, scanSizes } from './scanOperands.ts';
-import { selectiveScanBackwardOperation } from './selectiveScanBackward.ts';
+import { selectiveScanBackward } from './selectiveScanBackward.ts';
 import { refuseGradient, store, storedType } from './sequence.ts';
 
-export interface ScanInputs {
-  /** [B, L, E], float32 or bfloat16, like dt, b and c. */
-  readonly x: Tensor;
-  /** [B, L, E]: before bias and softplus. */
-  readonly dt: Tensor;
-  /** [E, N] with N at most 64: A = −exp(aLog). */
-  readonly aLog: Tensor;
-  /** [B, L, N]. */
-  readonly b: Tensor;
-  /** [B, L, N]. */
-  readonly c: Tensor;
-  /** [E]: the direct path from x to y. */
-  readonly d: Tensor;
-  /** [E]. */
-  readonly dtBias: Tensor;
-  /** [B, L] int32. */
-  readonly documents?: Tensor | undefined;
-  /** [B, E, N]: the state before the first position. */
-  readonly state?: Tensor | undefined;
-  /** [B] int32: the document of the state; needed with `documents` and `state`. */
-  readonly document?: Tensor | undefined;
-}
+export type { ScanBackwardInputs } from './selectiveScanBackward.ts';
+export { selectiveScanBackward } from './selectiveScanBackward.ts';
+export type { ScanInputs };
 
 export interface ScanOptions {
   /** A state is kept for the backward pass every `chunk` positions; 64 when not given. */
@@ -54,13 +35,18 @@ const selectiveScanOperation = defineOperation<ScanAttributes>({
   },
   gradient({ inputs, outputs, attributes }, [dy, dCheckpoints, dNextState]) {
     refuseGradient(dCheckpoints, 'selectiveScan', 'checkpoints');
-    if (!dy && !dNextState) return inputs.map(() => undefined);
-    const [dx, dDt, dALog, dB, dC, dD, dDtBias, dState] = graphOf(inputs).apply(
-      selectiveScanBackwardOperation,
-      [...inputs, outputs[1], dy, dNextState],
-      { chunk: attributes.chunk, dtype: 'float32' },
+    const [x, dt, aLog, b, c, d, dtBias, documents, state, document] = inputs;
+    if (!x || !dt || !aLog || !b || !c || !d || !dtBias || (!dy && !dNextState)) {
+      return inputs.map(() => undefined);
+    }
+    const back = selectiveScanBackward(
+      {
+        ...{ x, dt, aLog, b, c, d, dtBias, documents, state, document },
+        ...{ checkpoints: outputs[1], dy, dState: dNextState },
+      },
+      { chunk: attributes.chunk },
     );
-    const state = inputs[8];
+    const { dx, dDt, dALog, dB, dC, dD, dDtBias, dState } = back;
     return [dx, dDt, dALog, dB, dC, dD, dDtBias, undefined, state && dState, undefined];
   },
   cost(inputs, outputs) {

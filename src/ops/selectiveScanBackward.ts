@@ -2,12 +2,13 @@
  * The gradient of the selective scan. The states inside a chunk are computed again from the state that entered it, so
  * that only one state in `chunk` positions is kept between the passes (Gu and Dao 2023, section 3.3.2).
  */
-import type { FloatValues } from '../graph/index.ts';
+import type { FloatValues, Tensor } from '../graph/index.ts';
 import { defineOperation } from '../graph/index.ts';
 import { activations } from './activations.ts';
 import { traffic } from './cost.ts';
+import type { FloatType } from './require.ts';
 import { FLOAT32, FLOATS } from './require.ts';
-import type { ScanAttributes, ScanOperands } from './scanOperands.ts';
+import type { ScanAttributes, ScanInputs, ScanOperands } from './scanOperands.ts';
 import { advanceStates, checkScan, chunkCount, readScan, scanSizes, stepSize } from './scanOperands.ts';
 import { expectType, floatsOf, optionalFloats, requireType, store, storedType } from './sequence.ts';
 
@@ -98,7 +99,7 @@ function chunkStates(
   return positions;
 }
 
-export const selectiveScanBackwardOperation = defineOperation<ScanAttributes>({
+const selectiveScanBackwardOperation = defineOperation<ScanAttributes>({
   name: 'selectiveScanBackward',
   infer(inputs, attributes, fail) {
     const { batch, length, channels, states } = checkScan(inputs, attributes, fail);
@@ -159,3 +160,28 @@ export const selectiveScanBackwardOperation = defineOperation<ScanAttributes>({
   },
   storableOutputs: [0, 1],
 });
+
+export interface ScanBackwardInputs extends ScanInputs {
+  /** [B, ⌈L/chunk⌉, E, N], from the forward call. */
+  readonly checkpoints: Tensor;
+  /** [B, L, E]. This, the gradient of the new state [B, E, N], or both. */
+  readonly dy?: Tensor | undefined;
+  readonly dState?: Tensor | undefined;
+}
+
+/**
+ * Gradients of all float operands of the scan, in their shapes; that of the old state has no meaning when there was
+ * none. `chunk` must be that of the forward call; `dtype` says how dx and dDt are stored.
+ */
+export function selectiveScanBackward(
+  inputs: ScanBackwardInputs,
+  options: { readonly chunk: number; readonly dtype?: FloatType },
+) {
+  const { x, dt, aLog, b, c, d, dtBias, documents, state, document, checkpoints, dy } = inputs;
+  const [dx, dDt, dALog, dB, dC, dD, dDtBias, dState] = x.graph.apply(
+    selectiveScanBackwardOperation,
+    [x, dt, aLog, b, c, d, dtBias, documents, state, document, checkpoints, dy, inputs.dState],
+    { chunk: options.chunk, dtype: options.dtype ?? 'float32' },
+  );
+  return { dx, dDt, dALog, dB, dC, dD, dDtBias, dState };
+}

@@ -1,58 +1,20 @@
-/** For tests of the sequence operations: running a graph's plain meanings in float64, and finite differences. */
-import type { Graph, Operand, Tensor, Values } from '../graph/index.ts';
+/** For tests of the sequence operations: values by name, finite differences, and parts of sequences. */
+import type { Graph, Tensor, Values } from '../graph/index.ts';
 import { elementCount } from '../graph/index.ts';
+import { evaluateTensors, floats, reverseSweep } from './testing.ts';
 
+/** Values of sources, by name. */
 export type Given = Readonly<Record<string, ArrayLike<number>>>;
 
-/** Numbers in [−1, 1), the same for the same seed (xorshift). */
+/** Random numbers in [−1, 1), the same for the same seed. */
 export function numbers(count: number, seed: number): Float64Array {
-  let bits = (seed * 2654435761) >>> 0 || 1;
-  return Float64Array.from({ length: count }, () => {
-    bits ^= bits << 13;
-    bits ^= bits >>> 17;
-    bits ^= bits << 5;
-    return (bits >>> 0) / 2147483648 - 1;
-  });
+  return Float64Array.from(floats([count], { seed }).values);
 }
 
-/**
- * Values of the `wanted` tensors, given those of the sources by name. Only calls that these need are run, outputs that
- * nobody reads are absent, and all memory is poisoned before it is written.
- */
+/** The values of the `wanted` tensors in float64. */
 export function evaluate(graph: Graph, given: Given, wanted: readonly Tensor[]): Values[] {
-  const needed = new Set<Tensor | undefined>(wanted);
-  const isNeeded = (tensor: Tensor): boolean => needed.has(tensor);
-  const nodes = graph.nodes.toReversed().filter((node) => {
-    const runs = node.outputs.some(isNeeded);
-    if (runs) for (const input of node.inputs) needed.add(input);
-    return runs;
-  });
-  const operands = new Map<Tensor, Operand>();
-  for (const tensor of graph.sources.filter(isNeeded)) {
-    const values = given[tensor.name] ?? [];
-    if (values.length !== elementCount(tensor.shape)) {
-      throw new Error(
-        `'${tensor.name}' has ${values.length} values for the shape [${tensor.shape.join(', ')}].`,
-      );
-    }
-    operands.set(tensor, operandOf(tensor, values));
-  }
-  for (const node of nodes.reverse()) {
-    for (const tensor of node.outputs.filter(isNeeded)) operands.set(tensor, operandOf(tensor, []));
-    const inputs = node.inputs.map((tensor) => tensor && operands.get(tensor));
-    const outputs = node.outputs.map((tensor) => operands.get(tensor));
-    node.operation.evaluate(inputs, outputs, node.attributes);
-  }
-  return wanted.map((tensor) => operands.get(tensor)?.values ?? new Float64Array(0));
-}
-
-function operandOf(tensor: Tensor, values: ArrayLike<number>): Operand {
-  const { shape, dtype } = tensor;
-  const count = elementCount(shape);
-  const memory =
-    dtype === 'int32' ? new Int32Array(count).fill(-77) : new Float64Array(count).fill(Number.NaN);
-  memory.set(values);
-  return { shape, dtype, values: memory };
+  const sources = new Map(graph.sources.map((source) => [source, given[source.name] ?? []]));
+  return evaluateTensors(graph, sources, wanted);
 }
 
 /** The largest difference over the largest absolute value of `expected`. */
@@ -70,8 +32,8 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
 }
 
 /**
- * Compares the gradients of the call that made `results` with central differences (h = 1e-5) of a random projection of
- * those results, element by element, and returns the largest relative error for each named source.
+ * Compares the gradients of a random projection of `results` with central differences (h = 1e-5), element by element,
+ * and returns the largest relative error for each named source. The graph gets the calls of the gradient.
  */
 export function gradientErrors(
   graph: Graph,
@@ -79,48 +41,46 @@ export function gradientErrors(
   results: readonly Tensor[],
   names: readonly string[],
 ): Record<string, number> {
-  const node = results[0].producer?.node;
-  if (!node?.operation.gradient) throw new Error('The results must come from a call with a gradient.');
-  const projection = new Map(
-    results.map((tensor, i) => [tensor, numbers(elementCount(tensor.shape), 97 + i)]),
-  );
-  const loss = (values: Given): number => {
+  const projections = results.map(({ shape }, i) => numbers(elementCount(shape), 97 + i));
+  const project = (values: Given): number => {
     const outputs = evaluate(graph, values, results);
-    let sum = 0;
-    results.forEach((tensor, i) => {
-      projection.get(tensor)?.forEach((factor, at) => {
-        sum += factor * outputs[i][at];
-      });
-    });
-    return sum;
+    return outputs.reduce((sum, output, i) => sum + dot(output, projections[i]), 0);
   };
-  const seeds: Record<string, ArrayLike<number>> = {};
-  const seedTensors = node.outputs.map((tensor, i) => {
-    const values = projection.get(tensor);
-    if (!values) return undefined;
-    seeds[`seed.${i}`] = values;
-    return graph.source('input', `seed.${i}`, tensor.shape);
+  const measured = names.map((name) => centralDifferences(project, given, name));
+
+  const seedValues: Record<string, ArrayLike<number>> = {};
+  const seeds = results.map((tensor, i): [Tensor, Tensor] => {
+    const seed = graph.source('input', `seed${i}`, tensor.shape);
+    seedValues[seed.name] = projection(
+      tensor.shape.reduce((a, b) => a * b, 1),
+      i,
+    );
+    return [tensor, seed];
   });
-  const { inputs, outputs, attributes } = node;
-  const gradients = node.operation.gradient({ inputs, outputs, attributes }, seedTensors);
-  const errors: Record<string, number> = {};
-  for (const name of names) {
-    const gradient = gradients[inputs.findIndex((tensor) => tensor?.name === name)];
+  const gradients = reverseSweep(graph, new Map(seeds));
+  const errors = names.map((name, i): [string, number] => {
+    const gradient = gradients.get(graph.sources.find((source) => source.name === name) ?? results[0]);
     if (!gradient) throw new Error(`'${name}' got no gradient.`);
-    const [analytic] = evaluate(graph, { ...given, ...seeds }, [gradient]);
-    errors[name] = relativeError(analytic, centralDifferences(loss, given, name));
-  }
-  return errors;
+    const [exact] = evaluate(graph, { ...given, ...seedValues }, [gradient]);
+    return [name, relativeError(exact, measured[i])];
+  });
+  return Object.fromEntries(errors);
 }
 
-function centralDifferences(loss: (given: Given) => number, given: Given, name: string): Float64Array {
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+function centralDifferences(project: (given: Given) => number, given: Given, name: string): Float64Array {
   const step = 1e-5;
   const shifted = Float64Array.from(given[name]);
   return shifted.map((value, i) => {
     shifted[i] = value + step;
-    const above = loss({ ...given, [name]: shifted });
+    const above = project({ ...given, [name]: shifted });
     shifted[i] = value - step;
-    const below = loss({ ...given, [name]: shifted });
+    const below = project({ ...given, [name]: shifted });
     shifted[i] = value;
     return (above - below) / (2 * step);
   });
