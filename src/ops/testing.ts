@@ -76,8 +76,8 @@ export function run(
 }
 
 /**
- * Values of the `wanted` tensors, given those of all sources. Every other output is absent in its call unless a later
- * call reads it, and memory is poisoned before it is written.
+ * Values of the `wanted` tensors, given those of the sources that are read. Every other output is absent in its call
+ * unless a later call reads it, and memory is poisoned before it is written.
  */
 export function evaluateTensors(
   graph: Graph,
@@ -86,7 +86,9 @@ export function evaluateTensors(
   precision: Precision = 'float64',
 ): Values[] {
   const operands = new Map<Tensor, Operand>();
+  const read = new Set<Tensor | undefined>([...wanted, ...graph.nodes.flatMap((node) => node.inputs)]);
   for (const source of graph.sources) {
+    if (!read.has(source)) continue;
     const values = given.get(source);
     if (values?.length !== elementCount(source.shape)) {
       throw new Error(`'${source.name}' is ${describeType(source)} and got ${values?.length} values.`);
@@ -95,7 +97,6 @@ export function evaluateTensors(
     memory.values.set(values);
     operands.set(source, memory);
   }
-  const read = new Set<Tensor | undefined>([...wanted, ...graph.nodes.flatMap((node) => node.inputs)]);
   for (const node of graph.nodes) {
     const inputs = node.inputs.map((tensor) => tensor && operands.get(tensor));
     const outputs = node.outputs.map((tensor) =>
