@@ -51,10 +51,7 @@ export function gradientErrors(
   const seedValues: Record<string, ArrayLike<number>> = {};
   const seeds = results.map((tensor, i): [Tensor, Tensor] => {
     const seed = graph.source('input', `seed${i}`, tensor.shape);
-    seedValues[seed.name] = projection(
-      tensor.shape.reduce((a, b) => a * b, 1),
-      i,
-    );
+    seedValues[seed.name] = projections[i];
     return [tensor, seed];
   });
   const gradients = reverseSweep(graph, new Map(seeds));
