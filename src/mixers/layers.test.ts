@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import { elementCount, Graph, type Tensor } from '../graph/index.ts';
+import { type LayerContext, ParameterList } from '../nn/index.ts';
+import { findLayer, layers } from './index.ts';
+
+function contextOf(width: number, documents = false): LayerContext {
+  const graph = new Graph();
+  const shape = [2, 3];
+  return {
+    graph,
+    batch: 2,
+    length: 3,
+    width,
+    positions: graph.source('input', 'positions', shape, 'int32'),
+    documents: documents ? graph.source('input', 'documents', shape, 'int32') : undefined,
+    epsilon: 1e-6,
+    deviation: 0.02,
+    residualDeviation: 0.01,
+    normalizeOutput: false,
+    parameters: new ParameterList(),
+  };
+}
+
+function parameterCount(name: string, options: unknown, width: number): number {
+  const context = contextOf(width);
+  const x = context.graph.source('input', 'x', [2, 3, width]);
+  findLayer(name).forward(x, options, context);
+  return context.parameters.specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}
+
+describe('every layer', () => {
+  it.each(layers.flatMap((layer) => layer.conformance.map((test) => ({ layer, ...test }))))(
+    '$layer.name ($label) keeps the shape of its input and of its states',
+    ({ layer, width, options }) => {
+      expect(layer.check(options, width)).toEqual([]);
+      for (const documents of [false, true]) {
+        const context = contextOf(width, documents);
+        const { graph } = context;
+        const x = graph.source('input', 'x', [2, 3, width]);
+        const state: Record<string, Tensor> = {};
+        for (const spec of layer.states(options, { batch: 2, width, capacity: 5, documents })) {
+          state[spec.name] = graph.source('state', spec.name, spec.shape, spec.dtype);
+        }
+        const result = layer.forward(x, options, context, state);
+        expect(result.output.shape).toEqual([2, 3, width]);
+        expect(Object.keys(result.state ?? {}).sort()).toEqual(Object.keys(state).sort());
+        for (const [name, before] of Object.entries(state)) {
+          expect(result.state?.[name]).toMatchObject({ shape: before.shape, dtype: before.dtype });
+        }
+        expect(layer.forward(x, options, context).state).toBeUndefined();
+      }
+    },
+  );
+
+  it.each(layers)('$name fills its defaults and refuses unknown options', (layer) => {
+    expect(layer.options.safeParse({}).success).toBe(true);
+    expect(layer.options.safeParse({ colour: 'red' }).success).toBe(false);
+  });
+});
+
+describe('attention', () => {
+  it('has the published number of parameters', () => {
+    // 2.5 · D² with a quarter as many key-value heads.
+    expect(parameterCount('attention', { heads: 32, kvHeads: 8 }, 768)).toBe(2.5 * 768 ** 2);
+  });
+
+  it('says which of its options do not fit', () => {
+    const { check } = findLayer('attention');
+    expect(check({ heads: 5 }, 8)).toMatchObject([{ option: 'heads' }]);
+    expect(check({ heads: 5, headDim: 4 }, 8)).toEqual([]);
+    expect(check({ heads: 4, kvHeads: 3 }, 8)).toMatchObject([{ option: 'kvHeads' }]);
+    expect(check({ heads: 8, rope: { theta: 10 } }, 8)).toMatchObject([{ option: 'rope' }]);
+    expect(check({ heads: 8 }, 8)).toEqual([]);
+  });
+});
+
+describe('mamba1', () => {
+  it('has the published number of parameters', () => {
+    // mamba-130m: 24 layers of 3,771,648, their norm included.
+    expect(parameterCount('mamba1', {}, 768) + 768).toBe(3_771_648);
+  });
+
+  it('says when the inner width is not whole', () => {
+    expect(findLayer('mamba1').check({ expand: 1.5 }, 7)).toMatchObject([{ option: 'expand' }]);
+    expect(findLayer('mamba1').check({ expand: 1.5 }, 8)).toEqual([]);
+  });
+});
+
+describe('mlp', () => {
+  it('takes 8/3 of the width unless told otherwise', () => {
+    expect(parameterCount('mlp', {}, 128)).toBe(3 * 128 * 352);
+    expect(parameterCount('mlp', { width: 100 }, 128)).toBe(3 * 128 * 100);
+  });
+});
