@@ -51,7 +51,7 @@ void embeddingBackward(const Call& call) {
       if (id[t] < begin || id[t] >= end) continue;
       float* row = table + id[t] * width;
       forVectors(0, width, [&](int64_t i, int64_t n) {
-        storePartial(row + i, loadPartial(row + i, n) + dy.load(t * width + i, n), n);
+        storeLanes(row + i, loadLanes(row + i, n) + dy.load(t * width + i, n), n);
       });
     }
   });

@@ -6,17 +6,27 @@
 
 namespace braid::BRAID_VARIANT {
 
+// The lanes of a vector that exist.
+template <typename Element>
+inline f32x16 loadLanes(const Element* p, int64_t lanes) {
+  return lanes == kWidth ? load(p) : loadPartial(p, lanes);
+}
+template <typename Element>
+inline void storeLanes(Element* p, const f32x16& v, int64_t lanes) {
+  lanes == kWidth ? store(p, v) : storePartial(p, v, lanes);
+}
+
 class Source {
  public:
   Source(const Tensor& tensor) : data_(tensor.data), half_(tensor.dtype == DType::bfloat16) {}
   explicit operator bool() const { return data_ != nullptr; }
 
   f32x16 load(int64_t i, int64_t lanes = kWidth) const {
-    if (half_) return lanes == kWidth ? BRAID_VARIANT::load(halves() + i) : loadPartial(halves() + i, lanes);
-    return lanes == kWidth ? BRAID_VARIANT::load(floats() + i) : loadPartial(floats() + i, lanes);
+    return half_ ? loadLanes(halves() + i, lanes) : loadLanes(floats() + i, lanes);
   }
   float at(int64_t i) const { return half_ ? loadOne(halves() + i) : loadOne(floats() + i); }
   bool half() const { return half_; }
+  void prefetch(int64_t i) const { __builtin_prefetch(static_cast<const char*>(data_) + i * (half_ ? 2 : 4)); }
   const float* floats() const { return static_cast<const float*>(data_); }
   const bfloat16* halves() const { return static_cast<const bfloat16*>(data_); }
 
@@ -31,13 +41,7 @@ class Sink {
   explicit operator bool() const { return data_ != nullptr; }
 
   void store(int64_t i, const f32x16& v, int64_t lanes = kWidth) const {
-    if (half_) {
-      bfloat16* p = static_cast<bfloat16*>(data_) + i;
-      lanes == kWidth ? BRAID_VARIANT::store(p, v) : storePartial(p, v, lanes);
-    } else {
-      float* p = static_cast<float*>(data_) + i;
-      lanes == kWidth ? BRAID_VARIANT::store(p, v) : storePartial(p, v, lanes);
-    }
+    half_ ? storeLanes(static_cast<bfloat16*>(data_) + i, v, lanes) : storeLanes(static_cast<float*>(data_) + i, v, lanes);
   }
   void put(int64_t i, float x) const {
     half_ ? storeOne(static_cast<bfloat16*>(data_) + i, x) : storeOne(static_cast<float*>(data_) + i, x);

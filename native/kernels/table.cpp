@@ -4,14 +4,21 @@ namespace braid::BRAID_VARIANT {
 
 KernelTable makeKernelTable() {
   KernelTable table;
+  registerAttention(table);
+  registerAttentionBackward(table);
+  registerConvolution(table);
+  registerConvolutionBackward(table);
   registerElementwise(table);
   registerEmbedding(table);
+  registerLoss(table);
   registerMatmul(table);
   registerNorm(table);
   registerOptimizer(table);
   registerPositions(table);
   registerReduce(table);
   registerRope(table);
+  registerScan(table);
+  registerScanBackward(table);
   registerTensor(table);
   return table;
 }

@@ -5,14 +5,21 @@
 
 namespace braid::BRAID_VARIANT {
 
+void registerAttention(KernelTable& table);
+void registerAttentionBackward(KernelTable& table);
+void registerConvolution(KernelTable& table);
+void registerConvolutionBackward(KernelTable& table);
 void registerElementwise(KernelTable& table);
 void registerEmbedding(KernelTable& table);
+void registerLoss(KernelTable& table);
 void registerMatmul(KernelTable& table);
 void registerNorm(KernelTable& table);
 void registerOptimizer(KernelTable& table);
 void registerPositions(KernelTable& table);
 void registerReduce(KernelTable& table);
 void registerRope(KernelTable& table);
+void registerScan(KernelTable& table);
+void registerScanBackward(KernelTable& table);
 void registerTensor(KernelTable& table);
 
 }  // namespace braid::BRAID_VARIANT

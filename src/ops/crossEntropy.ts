@@ -69,12 +69,15 @@ function lossCost(
   };
 }
 
-/** One chunk of logits in float32, and once more in bfloat16 as operand of the backward products. */
+/**
+ * One chunk of logits in float32; the backward pass turns them in place into its operand. Rows are padded to whole
+ * vectors and one more.
+ */
 function lossWorkspace(inputs: readonly (TensorType | undefined)[], { chunk }: LossAttributes): number {
   const [x, w] = inputs;
   if (!x || !w) return 0;
   const rows = Math.min(chunk, rowCount(x.shape));
-  return rows * w.shape[0] * (x.dtype === 'bfloat16' ? 6 : 4) + 4096;
+  return rows * (16 * Math.ceil(w.shape[0] / 16) + 16) * 4;
 }
 
 const ONE: TensorType = { shape: [1], dtype: 'float32' };

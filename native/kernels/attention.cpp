@@ -1,0 +1,124 @@
+// Causal attention in blocks with a running maximum and sum (Dao et al. 2022, FlashAttention): no L × S matrix is stored.
+#include "attentionTile.hpp"
+#include "math.hpp"
+#include "table.hpp"
+
+namespace braid::BRAID_VARIANT {
+namespace {
+
+struct Work {
+  float *row, *queries, *scores, *sums, *keys, *values, *maximum, *total, *factor;
+
+  static size_t bytes(const Attention& a) {
+    return static_cast<size_t>(std::max(padded(a.e), padded(a.f)) + (a.e + a.f + kKeys + 3) * kSlots +
+                               kKeys * (padded(a.e) + padded(a.f))) *
+           sizeof(float);
+  }
+
+  Work(const Attention& a, std::byte* memory) {
+    Pieces pieces(memory);
+    row = pieces.take(std::max(padded(a.e), padded(a.f)));
+    queries = pieces.take(a.e * kSlots);
+    scores = pieces.take(kKeys * kSlots);
+    sums = pieces.take(a.f * kSlots);
+    keys = pieces.take(kKeys * padded(a.e));
+    values = pieces.take(kKeys * padded(a.f));
+    maximum = pieces.take(kSlots);
+    total = pieces.take(kSlots);
+    factor = pieces.take(kSlots);
+  }
+};
+
+// Turns scores into weights relative to the new maximum, and says by what the older sums must be multiplied.
+void weigh(const Tile& tile, const Work& work, int64_t firstKey, int64_t keys) {
+  const f32x16 nothing = splat(-__builtin_inff());
+  const bool whole = tile.whole(firstKey, keys);
+  for (int64_t v = 0; v < tile.vectors; v++) {
+    float* scores = work.scores + v * kWidth;
+    const f32x16 before = load(work.maximum + v * kWidth);
+    f32x16 top = before;
+    for (int64_t j = 0; j < keys; j++) {
+      f32x16 score = load(scores + j * kSlots);
+      if (!whole) {
+        score = select(seen(tile, firstKey + j, v), score, nothing);
+        store(scores + j * kSlots, score);
+      }
+      top = max(top, score);
+    }
+    // A slot that has seen no key yet: any base will do, all its weights are zero.
+    const f32x16 base = select(top == nothing, zero(), top);
+    f32x16 sum = zero();
+    for (int64_t j = 0; j < keys; j++) {
+      const f32x16 weight = exp(load(scores + j * kSlots) - base);
+      store(scores + j * kSlots, weight);
+      sum += weight;
+    }
+    const f32x16 factor = exp(before - base);
+    store(work.maximum + v * kWidth, top);
+    store(work.factor + v * kWidth, factor);
+    store(work.total + v * kWidth, load(work.total + v * kWidth) * factor + sum);
+  }
+}
+
+void rescale(const Attention& a, const Tile& tile, const Work& work) {
+  for (int64_t v = 0; v < tile.vectors; v++) {
+    const f32x16 factor = load(work.factor + v * kWidth);
+    for (int64_t i = 0; i < a.f; i++) {
+      float* sums = work.sums + i * kSlots + v * kWidth;
+      store(sums, load(sums) * factor);
+    }
+  }
+}
+
+void finish(const Attention& a, const Tile& tile, const Work& work, const Sink& out, float* logsumexp) {
+  for (int64_t v = 0; v < tile.vectors; v++) {
+    const f32x16 total = load(work.total + v * kWidth);
+    store(work.factor + v * kWidth, select(total == 0.0f, zero(), 1.0f / total));
+    store(work.maximum + v * kWidth, load(work.maximum + v * kWidth) + log(total));
+  }
+  if (out) unpackColumns(a, tile, work.sums, work.factor, a.f, work.row, out);
+  if (!logsumexp) return;
+  for (int64_t s = 0; s < tile.count; s++) {
+    const int64_t slot = tile.begin + s, head = tile.group * a.ratio + slot % a.ratio;
+    logsumexp[(tile.row * a.heads + head) * a.length + slot / a.ratio] = work.maximum[s];
+  }
+}
+
+void forwardTile(const Attention& a, const Tile& tile, const Work& work, const Sink& out, float* logsumexp) {
+  packColumns(a, tile, a.q, a.e, a.scale, work.row, work.queries);
+  std::fill(work.sums, work.sums + a.f * kSlots, 0.0f);
+  std::fill(work.maximum, work.maximum + kSlots, -__builtin_inff());
+  std::fill(work.total, work.total + kSlots, 0.0f);
+  for (int64_t first = tile.firstOfAll; first <= tile.lastOfAll; first += kKeys) {
+    const int64_t keys = std::min(kKeys, tile.lastOfAll + 1 - first);
+    const KeyRows k = keyRows(a, tile, a.k, a.e, first, keys, work.keys);
+    tileProduct({a.e, k.data, k.stride, 1, work.queries, kSlots, work.scores, kSlots, false}, keys, tile.vectors);
+    weigh(tile, work, first, keys);
+    rescale(a, tile, work);
+    const KeyRows v = keyRows(a, tile, a.v, a.f, first, keys, work.values);
+    tileProduct({keys, v.data, 1, v.stride, work.scores, kSlots, work.sums, kSlots, true}, a.f, tile.vectors);
+  }
+  finish(a, tile, work, out, logsumexp);
+}
+
+void attention(const Call& call) {
+  const Attention a(call);
+  const Sink out = call.out(0);
+  float* logsumexp = call.outputCount > 1 ? call.out(1).as<float>() : nullptr;
+  Team& team = call.team;
+  team.run([&](int thread) {
+    const Work work(a, team.scratch(thread, Work::bytes(a)));
+    for (int64_t unit = 0; unit < a.batch * a.groups; unit++) {
+      for (int64_t tile = 0; tile < a.tiles; tile++) {
+        if (tileOwner(unit * a.tiles + tile, team.size()) != thread) continue;
+        forwardTile(a, Tile(a, unit / a.groups, unit % a.groups, tile), work, out, logsumexp);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void registerAttention(KernelTable& table) { table.emplace("attention", attention); }
+
+}  // namespace braid::BRAID_VARIANT

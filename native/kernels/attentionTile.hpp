@@ -1,0 +1,162 @@
+// What forward and backward attention share. The queries of all heads that use one key-value head are laid out position
+// by position as "slots" (position · ratio + head); a tile is 64 of them. Inside a tile everything is transposed, one slot
+// per lane: maxima and sums over keys are then plain vector operations, and head sizes need not be multiples of 16.
+#pragma once
+#include <algorithm>
+
+#include "operand.hpp"
+#include "tileProduct.hpp"
+
+namespace braid::BRAID_VARIANT {
+
+constexpr int64_t kSlots = 64;  // slots of a tile
+constexpr int64_t kKeys = 48;   // keys of a block
+
+inline int64_t padded(int64_t width) { return (width + kWidth - 1) / kWidth * kWidth; }
+
+struct Attention {
+  Source q, k, v;
+  const int32_t *queryDocuments, *keyDocuments, *used;
+  int64_t batch, length, keys, heads, groups, ratio, e, f, tiles;
+  float scale;
+
+  explicit Attention(const Call& call)
+      : q(call.in(0)),
+        k(call.in(1)),
+        v(call.in(2)),
+        queryDocuments(optional(call, 3).as<const int32_t>()),
+        keyDocuments(optional(call, 4).as<const int32_t>()),
+        used(optional(call, 5).as<const int32_t>()),
+        batch(call.in(0).shape[0]),
+        length(call.in(0).shape[1]),
+        keys(call.in(1).shape[1]),
+        heads(call.in(0).shape[2]),
+        groups(call.in(1).shape[2]),
+        ratio(heads / groups),
+        e(call.in(0).shape[3]),
+        f(call.in(2).shape[3]),
+        tiles((length * ratio + kSlots - 1) / kSlots),
+        scale(static_cast<float>(call.attributes.number("scale"))) {}
+};
+
+// Later tiles see more keys. Dealing them out forwards and backwards in turn gives every thread the same share.
+inline int tileOwner(int64_t tile, int threads) {
+  const int place = static_cast<int>(tile % threads);
+  return tile / threads % 2 == 0 ? place : threads - 1 - place;
+}
+
+// Slots of a tile and the keys that each of them sees: first … last.
+struct Tile {
+  int64_t row, group, begin, count, vectors;
+  int32_t first[kSlots], last[kSlots];
+  int32_t firstOfAll, lastOfAll;    // seen by some slot
+  int32_t firstOfEach, lastOfEach;  // from here to there seen by every slot
+
+  Tile(const Attention& a, int64_t row, int64_t group, int64_t tile)
+      : row(row),
+        group(group),
+        begin(tile * kSlots),
+        count(std::min(kSlots, a.length * a.ratio - begin)),
+        vectors((count + kWidth - 1) / kWidth) {
+    for (int64_t s = 0; s < kSlots; s++) {
+      const int64_t slot = begin + std::min(s, count - 1);  // lanes without a slot repeat the last one
+      if (s > 0 && (slot % a.ratio != 0 || s >= count)) {
+        first[s] = first[s - 1];
+        last[s] = last[s - 1];
+      } else {
+        see(a, slot / a.ratio, first[s], last[s]);
+      }
+    }
+    firstOfAll = *std::min_element(first, first + kSlots);
+    lastOfAll = *std::max_element(last, last + kSlots);
+    firstOfEach = *std::max_element(first, first + kSlots);
+    lastOfEach = *std::min_element(last, last + kSlots);
+  }
+
+  // Element offset of a slot's row in a tensor [B, L, H, width].
+  int64_t offset(const Attention& a, int64_t s, int64_t width) const {
+    const int64_t slot = begin + s, position = slot / a.ratio, head = group * a.ratio + slot % a.ratio;
+    return ((row * a.length + position) * a.heads + head) * width;
+  }
+
+  bool whole(int64_t firstKey, int64_t keys) const {
+    return firstOfEach <= firstKey && firstKey + keys - 1 <= lastOfEach;
+  }
+
+ private:
+  void see(const Attention& a, int64_t position, int32_t& from, int32_t& to) const {
+    const int64_t end = std::min(position + (a.used ? a.used[row] : 0), a.keys - 1) + 1;
+    from = 0;
+    to = static_cast<int32_t>(end) - 1;
+    if (!a.queryDocuments) return;
+    // Key documents increase: the document is one stretch of keys.
+    const int32_t document = a.queryDocuments[row * a.length + position];
+    const int32_t* documents = a.keyDocuments + row * a.keys;
+    const auto range = std::equal_range(documents, documents + end, document);
+    from = static_cast<int32_t>(range.first - documents);
+    to = static_cast<int32_t>(range.second - documents) - 1;
+  }
+};
+
+// Rows of a tile's tensor [B, L, H, width] as columns: to[i · kSlots + s]. Lanes without a slot are zero.
+inline void packColumns(const Attention& a, const Tile& tile, const Source& from, int64_t width, float factor, float* row,
+                        float* to) {
+  for (int64_t s = 0; s < tile.vectors * kWidth; s++) {
+    if (s < tile.count) {
+      const int64_t at = tile.offset(a, s, width);
+      forVectors(0, width, [&](int64_t i, int64_t n) { store(row + i, from.load(at + i, n) * factor); });
+    } else if (s == tile.count) {
+      std::fill(row, row + width, 0.0f);
+    }
+    for (int64_t i = 0; i < width; i++) to[i * kSlots + s] = row[i];
+  }
+}
+
+// The reverse: columns times a factor per slot, as rows of a tensor.
+inline void unpackColumns(const Attention& a, const Tile& tile, const float* from, const float* factors, int64_t width,
+                          float* row, const Sink& to) {
+  for (int64_t s = 0; s < tile.count; s++) {
+    const int64_t at = tile.offset(a, s, width);
+    for (int64_t i = 0; i < width; i++) row[i] = from[i * kSlots + s] * factors[s];
+    forVectors(0, width, [&](int64_t i, int64_t n) { to.store(at + i, load(row + i), n); });
+  }
+}
+
+// Keys or values of one key-value head as float rows: where they stand, or widened into `buffer`.
+struct KeyRows {
+  const float* data;
+  int64_t stride;
+};
+
+inline KeyRows keyRows(const Attention& a, const Tile& tile, const Source& from, int64_t width, int64_t firstKey,
+                       int64_t keys, float* buffer) {
+  const int64_t stride = a.groups * width;
+  const int64_t at = (tile.row * a.keys + firstKey) * stride + tile.group * width;
+  if (!from.half()) return {from.floats() + at, stride};
+  for (int64_t j = 0; j < keys; j++) {
+    float* row = buffer + j * padded(width);
+    forVectors(0, width, [&](int64_t i, int64_t n) { store(row + i, from.load(at + j * stride + i, n)); });
+  }
+  return {buffer, padded(width)};
+}
+
+inline i32x16 seen(const Tile& tile, int64_t key, int64_t vector) {
+  const int32_t j = static_cast<int32_t>(key);
+  return (load(tile.first + vector * kWidth) <= j) & (load(tile.last + vector * kWidth) >= j);
+}
+
+// Pieces of one thread's scratch memory, each on a cache line of its own.
+class Pieces {
+ public:
+  explicit Pieces(std::byte* memory) : next_(reinterpret_cast<float*>(memory)) {}
+  float* take(int64_t floats) {
+    float* piece = next_;
+    next_ += padded(floats);
+    return piece;
+  }
+
+ private:
+  float* next_;
+};
+
+}  // namespace braid::BRAID_VARIANT
