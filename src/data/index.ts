@@ -4,5 +4,7 @@ export type { LoaderState } from './loader.ts';
 export { Loader } from './loader.ts';
 export type { Rows, TokenStream } from './packing.ts';
 export { coveringRows, fillRow, packDocuments, wholeRows } from './packing.ts';
+export type { Text, TextChoice } from './text.ts';
+export { fingerprint, loadText } from './text.ts';
 export type { Tokenizer } from './tokenizer.ts';
 export { byteTokenizer, findTokenizer } from './tokenizer.ts';
