@@ -31,7 +31,7 @@ step('Compiling TypeScript', process.execPath, [
   path.join(root, 'tsconfig.build.json'),
 ]);
 if (!flags.has('--no-native')) {
-  step('Building the native addon', process.execPath, [path.join(root, 'scripts/build-native.mjs'), '--if-needed']);
+  step('Building the native addon', process.execPath, [path.join(root, 'scripts/build-native.mjs')]);
 }
 
 function dependenciesAreOutdated() {

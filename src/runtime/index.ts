@@ -1,3 +1,5 @@
+export type { ExecutorName } from './create.ts';
+export { createExecutor, executorNames } from './create.ts';
 export type {
   CallTime,
   Executor,
@@ -10,5 +12,7 @@ export type {
   StoredTensor,
   TensorData,
 } from './executor.ts';
+export type { NativeExecutor, NativeOptions, NativeReport } from './native.ts';
+export { createNativeExecutor, inspectNative } from './native.ts';
 export type { ReferenceOptions } from './reference.ts';
 export { createReferenceExecutor } from './reference.ts';

@@ -1,0 +1,23 @@
+// Instruction sets: what the CPU (and the system) can do, and which of the compiled kernel tables fits.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "kernel.hpp"
+
+namespace braid {
+
+struct Variant {
+  const char* name;  // avx512bf16, avx512, avx2, portable
+  bool supported;    // by this CPU
+  KernelTable (*makeTable)();
+};
+
+// All compiled variants, best first.
+const std::vector<Variant>& variants();
+
+// The best supported variant, or the one of that name. Throws std::invalid_argument when there is no such variant or this
+// CPU lacks it.
+const Variant& chooseVariant(const std::string& name);
+
+}  // namespace braid

@@ -1,0 +1,285 @@
+/**
+ * Builds the native addon `build/braid.node` with the C++ compiler alone: no node-gyp, make or Python. Only what changed
+ * is compiled again. Needs g++ >= 10 or clang++ >= 12 and the packages node-addon-api and node-api-headers.
+ *
+ *   node scripts/build-native.mjs [--force] [--quiet]
+ *   node scripts/build-native.mjs --test [--sanitize address|thread] [-- arguments of the test program]
+ *
+ * `--test` builds the same code without Node as a program of its own, with its tests, and runs it.
+ * CXX names another compiler. Kernels are compiled once per instruction set; the CPU decides at run time.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const sanitizers = ['address', 'thread'];
+const options = readOptions(process.argv.slice(2));
+
+// From plain to rich: the linker keeps the first copy of an inline function that several objects share (those of the
+// standard library), so that copy must be one that every later instruction set can run.
+const instructionSets = [
+  { name: 'portable', flags: [] },
+  { name: 'avx2', flags: ['-mavx2', '-mfma', '-mf16c'] },
+  {
+    name: 'avx512',
+    flags: ['-mavx2', '-mfma', '-mf16c', '-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl'],
+  },
+  {
+    name: 'avx512bf16',
+    flags: [
+      '-mavx2',
+      '-mfma',
+      '-mf16c',
+      '-mavx512f',
+      '-mavx512bw',
+      '-mavx512dq',
+      '-mavx512vl',
+      '-mavx512bf16',
+    ],
+  },
+];
+
+const compiler = findCompiler();
+const variants = compiler.x86 ? instructionSets : instructionSets.slice(0, 1);
+const begin = performance.now();
+const target = options.test ? testTarget() : addonTarget();
+const objects = await compileAll(target);
+const linked = link(target, objects);
+if (!options.quiet) {
+  const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+  const what = path.relative(process.cwd(), target.output);
+  process.stderr.write(
+    linked ? `Built ${what} with ${compiler.version} in ${seconds} s.\n` : `${what} is up to date.\n`,
+  );
+}
+if (options.test) {
+  const result = spawnSync(target.output, options.rest, {
+    stdio: 'inherit',
+    env: { ...process.env, ...target.env },
+  });
+  process.exit(result.status ?? 1);
+}
+
+function readOptions(args) {
+  const end = args.indexOf('--');
+  const rest = end < 0 ? [] : args.slice(end + 1);
+  const read = { test: false, force: false, quiet: false, sanitize: undefined, rest };
+  const own = end < 0 ? args : args.slice(0, end);
+  for (let i = 0; i < own.length; i++) {
+    const arg = own[i];
+    if (arg === '--test') read.test = true;
+    else if (arg === '--force') read.force = true;
+    else if (arg === '--quiet') read.quiet = true;
+    else if (arg === '--sanitize') {
+      read.sanitize = own[++i];
+      if (!sanitizers.includes(read.sanitize)) stop(`--sanitize takes ${sanitizers.join(' or ')}.`);
+    } else stop(`Unknown option '${arg}'. Known: --test, --sanitize, --force, --quiet.`);
+  }
+  if (read.sanitize && !read.test) stop('--sanitize goes with --test.');
+  return read;
+}
+
+/** The first compiler that runs and is new enough, with what it says about itself. */
+function findCompiler() {
+  const given = process.env.CXX?.trim();
+  const candidates = given ? [given] : ['c++', 'g++', 'clang++'];
+  const problems = [];
+  for (const candidate of candidates) {
+    const [command = '', ...args] = candidate.split(/\s+/);
+    const result = spawnSync(command, [...args, '-x', 'c++', '-dM', '-E', os.devNull], { encoding: 'utf8' });
+    if (result.status !== 0) {
+      problems.push(`${candidate}: ${result.error ? 'not found' : 'does not run'}`);
+      continue;
+    }
+    const macro = (name) => result.stdout.match(new RegExp(`^#define ${name} (.*)$`, 'm'))?.[1];
+    const clang = Number(macro('__clang_major__') ?? 0);
+    const gcc = clang > 0 ? 0 : Number(macro('__GNUC__') ?? 0);
+    if (clang >= 12 || gcc >= 10) {
+      const version =
+        clang > 0
+          ? (macro('__VERSION__') ?? '').replaceAll('"', '')
+          : `g++ ${gcc}.${macro('__GNUC_MINOR__')}`;
+      return { command, args, version, clang: clang > 0, x86: macro('__x86_64__') === '1' };
+    }
+    problems.push(`${candidate}: too old (${clang > 0 ? `clang ${clang}` : `g++ ${gcc}`})`);
+  }
+  return stop(
+    `No C++ compiler that can build the native addon. Tried ${problems.join('; ')}.\n` +
+      'Install g++ 10 or newer, or clang++ 12 or newer (Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; ' +
+      'macOS: xcode-select --install), or name one in CXX.',
+  );
+}
+
+function addonTarget() {
+  const require = createRequire(import.meta.url);
+  const include = (name) => {
+    try {
+      return require(name).include_dir;
+    } catch {
+      return stop(`The package '${name}' is missing. Install Braid's dependencies first (npm install).`);
+    }
+  };
+  const flags = [
+    '-fPIC',
+    '-DNAPI_VERSION=8',
+    '-DNAPI_CPP_EXCEPTIONS',
+    `-DBRAID_COMPILER="${compiler.version}"`,
+  ];
+  for (const name of ['node-addon-api', 'node-api-headers']) {
+    flags.push('-isystem', path.resolve(include(name).replaceAll('"', '')));
+  }
+  const shared = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
+  return {
+    folder: path.join(root, 'build/addon'),
+    output: path.join(root, 'build/braid.node'),
+    sources: [...cppFiles('native/core'), ...cppFiles('native/addon')],
+    flags: ['-O3', ...flags],
+    linkFlags: shared,
+  };
+}
+
+function testTarget() {
+  const { sanitize } = options;
+  const name = sanitize ? `native-test-${sanitize}` : 'native-test';
+  const sanitizeFlags = sanitize ? [`-fsanitize=${sanitize}`, '-fno-omit-frame-pointer', '-g'] : [];
+  if (sanitize === 'address') sanitizeFlags.push('-fsanitize=undefined', '-fno-sanitize-recover=undefined');
+  return {
+    folder: path.join(root, 'build', name),
+    output: path.join(root, 'build', name, 'run'),
+    sources: [...cppFiles('native/core'), ...cppFiles('native/test')],
+    flags: [sanitize ? '-O1' : '-O3', ...sanitizeFlags],
+    linkFlags: sanitizeFlags,
+    env: {},
+  };
+}
+
+function cppFiles(folder) {
+  return readdirSync(path.join(root, folder))
+    .filter((name) => name.endsWith('.cpp'))
+    .sort()
+    .map((name) => path.join(folder, name));
+}
+
+/** Every object of the target, in the order of the link. */
+async function compileAll({ folder, sources, flags }) {
+  const common = [
+    ...compiler.args,
+    '-std=c++17',
+    '-pthread',
+    '-fvisibility=hidden',
+    // NaN and infinity keep their meaning, and sums their order; only what nobody looks at is given up.
+    '-fno-math-errno',
+    '-fno-trapping-math',
+    '-ffp-contract=fast',
+    '-Wall',
+    '-Wextra',
+    // g++ takes its own intrinsics for uses of uninitialised variables.
+    ...(compiler.clang ? [] : ['-Wno-uninitialized', '-Wno-maybe-uninitialized', '-Wno-psabi']),
+    ...flags,
+  ];
+  const jobs = sources.map((source) => ({
+    source,
+    object: path.join(folder, `${source.replaceAll(/[\\/]/g, '_')}.o`),
+    flags: [...common, ...variants.map(({ name }) => `-DBRAID_HAS_${name.toUpperCase()}`)],
+  }));
+  for (const variant of variants) {
+    for (const source of cppFiles('native/kernels')) {
+      jobs.push({
+        source,
+        object: path.join(folder, variant.name, `${path.basename(source)}.o`),
+        flags: [...common, ...variant.flags, `-DBRAID_VARIANT=${variant.name}`],
+      });
+    }
+  }
+  for (const job of jobs) mkdirSync(path.dirname(job.object), { recursive: true });
+  await inParallel(jobs.filter((job) => options.force || isOutdated(job)));
+  return jobs.map(({ object }) => object);
+}
+
+/** Compiles on all processors; stops at the first error. */
+async function inParallel(jobs) {
+  // Long files first, so that none is left running alone at the end.
+  const queue = jobs
+    .map((job) => ({ job, size: readFileSync(path.join(root, job.source)).length * job.flags.length }))
+    .sort((a, b) => b.size - a.size)
+    .map(({ job }) => job);
+  const next = async () => {
+    for (let job = queue.shift(); job; job = queue.shift()) await compile(job);
+  };
+  await Promise.all(Array.from({ length: os.availableParallelism() }, next));
+}
+
+function compile({ source, object, flags }) {
+  const args = [...flags, '-MMD', '-MF', `${object}.d`, '-c', source, '-o', object];
+  return new Promise((resolve) => {
+    const child = spawn(compiler.command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('error', (error) => stop(`${compiler.command} does not run: ${error.message}`));
+    child.on('close', (status) => {
+      if (status !== 0) {
+        rmSync(object, { force: true });
+        stop(`Compiling ${source} failed (see above). Command: ${compiler.command} ${args.join(' ')}`);
+      }
+      writeFileSync(`${object}.key`, keyOf({ object, flags }));
+      resolve();
+    });
+  });
+}
+
+function isOutdated(job) {
+  if (!existsSync(job.object) || !existsSync(`${job.object}.key`)) return true;
+  return readFileSync(`${job.object}.key`, 'utf8') !== keyOf(job);
+}
+
+/** Compiler, flags and the contents of the source and of every header it named in its last compilation. */
+function keyOf({ object, flags }) {
+  const hash = createHash('sha256').update([compiler.version, ...flags].join('\0'));
+  const rule = readFileSync(`${object}.d`, 'utf8').replaceAll('\\\n', ' ');
+  for (const file of rule.slice(rule.indexOf(': ') + 2).split(/(?<!\\)\s+/)) {
+    if (file === '') continue;
+    const full = path.resolve(root, file.replaceAll('\\ ', ' '));
+    hash.update(existsSync(full) ? contents(full) : 'missing');
+  }
+  return hash.digest('hex');
+}
+
+function contents(file) {
+  contents.cache ??= new Map();
+  const known = contents.cache.get(file);
+  if (known) return known;
+  const hash = createHash('sha256').update(readFileSync(file)).digest('hex');
+  contents.cache.set(file, hash);
+  return hash;
+}
+
+/** Links under another name first: a running process keeps the file it has loaded. */
+function link({ output, linkFlags }, objects) {
+  const keyFile = `${output}.key`;
+  const hash = createHash('sha256').update(linkFlags.join('\0'));
+  for (const object of objects) hash.update(object).update(readFileSync(`${object}.key`));
+  const key = hash.digest('hex');
+  if (!options.force && existsSync(output) && existsSync(keyFile) && readFileSync(keyFile, 'utf8') === key)
+    return false;
+  const fresh = `${output}.${process.pid}`;
+  const result = spawnSync(
+    compiler.command,
+    [...compiler.args, '-pthread', ...objects, ...linkFlags, '-o', fresh],
+    {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    },
+  );
+  if (result.status !== 0) stop('Linking failed (see above).');
+  renameSync(fresh, output);
+  writeFileSync(keyFile, key);
+  return true;
+}
+
+function stop(message) {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}
