@@ -156,6 +156,20 @@ describe('attention', () => {
     expect(run(options, poisoned)).toEqual(run(options, given));
   });
 
+  it('lets every row have its own used length', () => {
+    const given = { ...values({ length: 2, keys: 6, documents: false }), used: [1, 3] };
+    const { out } = run({ length: 2, keys: 6, documents: false }, given);
+    given.used.forEach((used, b) => {
+      const length = used + 2;
+      const own = (all: Float64Array): number[] => positions(row(all, 2, b), 1, 6, 0, length);
+      // Queries of the used positions do not matter: only the last two are compared.
+      const q = [...new Float64Array(used * 12), ...row(given.q, 2, b)];
+      const options = { batch: 1, length, documents: false };
+      const whole = run(options, { q, k: own(given.k), v: own(given.v) });
+      expect(row(out, 2, b)).toEqual(positions(whole.out, 1, length, used, length));
+    });
+  });
+
   it('is the same in pieces on a cache as whole', () => {
     const capacity = 13;
     const piece = (length: number) => {
