@@ -90,7 +90,10 @@ describe.each(Object.entries(models))('training a %s model', (_, model) => {
 
 describe('training', () => {
   it('lowers the loss on a small text', async () => {
-    const run = await createRun(join(folder, 'run'), configOf(models.sequential, { steps: 25, learningRate: 3e-2 }));
+    const run = await createRun(
+      join(folder, 'run'),
+      configOf(models.sequential, { steps: 25, learningRate: 3e-2 }),
+    );
     await session(run);
     const losses = run.metrics.read().map(({ loss }) => loss);
     expect(losses[0]).toBeCloseTo(Math.log(257), 0);

@@ -1,0 +1,2 @@
+export type { Perplexity, PerplexityOptions } from './perplexity.ts';
+export { PerplexityMeter } from './perplexity.ts';

@@ -1,0 +1,37 @@
+export type { Checkpoint, Persistent, Progress } from './checkpoint.ts';
+export { CheckpointFolder } from './checkpoint.ts';
+export type {
+  DataConfig,
+  FrozenRunConfig,
+  FrozenTrainConfig,
+  MachineDefaults,
+  Precision,
+  RunConfig,
+  TrainConfig,
+} from './config.ts';
+export {
+  asFrozen,
+  dataConfigSchema,
+  freeze,
+  parseRunConfig,
+  runConfigSchema,
+  tokensPerStep,
+  trainConfigSchema,
+} from './config.ts';
+export type { Environment } from './environment.ts';
+export { describeEnvironment } from './environment.ts';
+export { integerInput, numberInput } from './inputs.ts';
+export type { LoopOptions, Outcome, Validation } from './loop.ts';
+export { resume, trainRun } from './loop.ts';
+export type { MemoryPlan } from './memory.ts';
+export { checkMemory, planMemory } from './memory.ts';
+export type { StepMetrics } from './metrics.ts';
+export { MetricsFile } from './metrics.ts';
+export type { EvaluationConfig, ProgramConfig, TrainingPrograms } from './program.ts';
+export { buildTraining, evaluationProgram, shadowProgram } from './program.ts';
+export type { Run } from './run.ts';
+export { createRun, isRun, openRun, writeEnvironment } from './run.ts';
+export type { Schedule } from './schedule.ts';
+export { learningRate } from './schedule.ts';
+export type { TrainerSetup } from './trainer.ts';
+export { Trainer } from './trainer.ts';
