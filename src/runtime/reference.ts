@@ -1,6 +1,6 @@
 /**
  * The oracle: runs the plain meaning of every operation, one after the other, on one thread. Slow and obvious. It keeps to
- * the planned arena, poisoned before each run, and takes the calls of lanes in turn, so that a mistake in a plan
+ * the planned arena, poisoned before each run, and interleaves the calls of lanes, so that a mistake in a plan
  * shows as a wrong value.
  */
 import type { Program, ProgramBuffer, ProgramCall } from '../compiler/index.ts';
@@ -114,7 +114,7 @@ class ReferenceProgram implements LoadedProgram {
     for (const item of this.program.schedule) {
       if ('call' in item) evaluate(item.call);
       else {
-        const busy = inTurn(
+        const busy = interleave(
           item.lanes.map((lane) => lane.calls),
           evaluate,
         );
@@ -144,15 +144,20 @@ class ReferenceProgram implements LoadedProgram {
   }
 }
 
-/** One call of each lane after the other: as good an order as any that lanes may take. Seconds of each lane. */
-function inTurn(lanes: readonly (readonly number[])[], evaluate: (call: number) => number): number[] {
+/**
+ * Every lane does half of its calls, then the lanes finish in reverse order: as good an order as any that lanes may take, and one in
+ * which a plan that counts on equal pace fails. Returns the seconds of each lane.
+ */
+function interleave(lanes: readonly (readonly number[])[], evaluate: (call: number) => number): number[] {
   const busy = lanes.map(() => 0);
-  const longest = Math.max(...lanes.map((calls) => calls.length));
-  for (let position = 0; position < longest; position++) {
-    lanes.forEach((calls, lane) => {
-      if (position < calls.length) busy[lane] += evaluate(calls[position]);
-    });
-  }
+  const run = (lane: number, calls: readonly number[]): void => {
+    for (const call of calls) busy[lane] += evaluate(call);
+  };
+  const half = (calls: readonly number[]): number => calls.length >> 1;
+  lanes.forEach((calls, lane) => {
+    run(lane, calls.slice(0, half(calls)));
+  });
+  for (const [lane, calls] of [...lanes.entries()].reverse()) run(lane, calls.slice(half(calls)));
   return busy;
 }
 
