@@ -13,6 +13,8 @@ export { nearestName, suggestName } from './nearest.ts';
 export { applyOverrides } from './overrides.ts';
 export type { ExpandedLayer, LayerKind, LayerNames, PatternNode, PatternTree } from './pattern.ts';
 export { expandPattern, formatPattern, namesInPattern, parsePattern } from './pattern.ts';
+export type { BlockPlan, BranchPlan, LayerPlan, ModelPlan, StatePlan } from './plan.ts';
+export { planModel } from './plan.ts';
 export type { Preset } from './presets.ts';
 export { findPreset, presets } from './presets.ts';
 export type { SafetensorsType, TensorToWrite } from './safetensors.ts';
