@@ -121,9 +121,10 @@ export class CheckpointFolder {
 
   /**
    * Loads the newest checkpoint that is whole and fits the tensors, and tells `warn` of those it had to pass over.
+   * Without `optimizer` only the parameters are read.
    * `undefined` when there is none at all; an error when there are some but none can be used.
    */
-  async load(tensors: Persistent, warn: (message: string) => void): Promise<Checkpoint | undefined> {
+  async load(tensors: Partial<Persistent>, warn: (message: string) => void): Promise<Checkpoint | undefined> {
     const reasons: string[] = [];
     for (const step of this.#steps()) {
       const folder = this.#folder(step);
@@ -210,7 +211,7 @@ function isDamaged(folder: string): boolean {
   return statSync(join(folder, STATE), { throwIfNoEntry: false }) !== undefined;
 }
 
-async function readTensors(folder: string, tensors: Persistent): Promise<void> {
+async function readTensors(folder: string, tensors: Partial<Persistent>): Promise<void> {
   const opened: { file: SafetensorsFile; list: readonly StoredTensor[] }[] = [];
   try {
     for (const [name, list] of Object.entries(tensors) as [string, readonly StoredTensor[]][]) {

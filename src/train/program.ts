@@ -20,7 +20,7 @@ import type { BuiltModel } from '../models/build.ts';
 import { buildModel } from '../models/build.ts';
 import type { ModelConfig } from '../models/config.ts';
 import type { ParameterSpec } from '../nn/index.ts';
-import { accumulate, cast, linearCrossEntropy } from '../ops/index.ts';
+import { accumulate, linearCrossEntropy } from '../ops/index.ts';
 import type { FrozenTrainConfig, Precision } from './config.ts';
 import { addUpdate } from './update.ts';
 
@@ -153,16 +153,6 @@ function updateProgram(
   addUpdate(graph, gradients, loss, train);
   graph.output('loss', loss);
   return compile(graph, { name: 'update', threads: train.threads });
-}
-
-/** Makes the BF16 copies of parameters, after they were initialised or loaded. */
-export function shadowProgram(shadows: readonly ParameterSpec[], threads: number): Program {
-  const graph = new Graph();
-  for (const { name, shape } of shadows) {
-    const shadow = graph.source('shadow', name, shape, 'bfloat16');
-    graph.assign(shadow, cast(graph.source('parameter', name, shape), 'bfloat16'));
-  }
-  return compile(graph, { name: 'shadows', threads });
 }
 
 export interface EvaluationConfig {

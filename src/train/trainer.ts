@@ -17,8 +17,9 @@ import type { MemoryPlan } from './memory.ts';
 import { checkMemory, planMemory } from './memory.ts';
 import type { StepMetrics } from './metrics.ts';
 import type { TrainingPrograms } from './program.ts';
-import { buildTraining, shadowProgram } from './program.ts';
+import { buildTraining } from './program.ts';
 import { learningRate } from './schedule.ts';
+import { refreshShadows } from './shadows.ts';
 
 export interface TrainerSetup {
   readonly model: ModelConfig;
@@ -85,12 +86,12 @@ export class Trainer {
 
   /** Begins a run: weights from the seed. */
   async initialize(): Promise<void> {
-    this.programs.parameters.forEach((spec, index) => {
-      const { data } = this.persistent.parameters[index];
+    for (const spec of this.programs.parameters) {
+      const { data } = this.store.tensor(`parameter/${spec.name}`, 'float32', spec.shape);
       const values = data instanceof Float32Array ? data : new Float32Array(data.length);
       initialize(spec, this.config.seed, values);
       if (values !== data) data.set(values);
-    });
+    }
     await this.#refreshShadows();
   }
 
@@ -109,10 +110,7 @@ export class Trainer {
 
   async #refreshShadows(): Promise<void> {
     const { shadows } = this.programs;
-    if (shadows.length === 0) return;
-    const program = this.#executor.load(shadowProgram(shadows, this.config.threads), this.store);
-    await program.run();
-    program.dispose();
+    await refreshShadows(shadows, this.config.threads, this.#executor, this.store);
   }
 
   /**

@@ -1,0 +1,54 @@
+/**
+ * The program that takes a piece of a sequence and gives the logits after its last token. With states it reads what came
+ * before from them and leaves them as they are after the piece. Shapes: L length of the piece, D width, V vocabulary.
+ */
+import type { StateBinding } from '../blocks/index.ts';
+import type { Program } from '../compiler/index.ts';
+import { compile, eliminateDead, foldCasts, lowerPrecision } from '../compiler/index.ts';
+import { Graph } from '../graph/index.ts';
+import { buildModel } from '../models/build.ts';
+import type { ModelConfig } from '../models/config.ts';
+import type { ParameterSpec } from '../nn/index.ts';
+import { matmul, splitPositions } from '../ops/index.ts';
+import type { Precision } from '../train/index.ts';
+
+export interface PieceProgram {
+  /** Inputs `ids` and `positions` [1, L]; output `logits` [1, 1, V]. */
+  readonly program: Program;
+  readonly parameters: readonly ParameterSpec[];
+  readonly shadows: readonly ParameterSpec[];
+  readonly states: readonly StateBinding[];
+}
+
+export interface PieceOptions {
+  readonly length: number;
+  /** Position of the first token: routing by position depends on it. */
+  readonly start: number;
+  /** Tokens that the states can hold; without it the piece is the whole sequence. */
+  readonly capacity?: number;
+  readonly precision: Precision;
+  readonly threads: number;
+}
+
+export function pieceProgram(model: ModelConfig, options: PieceOptions): PieceProgram {
+  const { length, start, capacity, precision, threads } = options;
+  const graph = new Graph();
+  const built = buildModel(graph, model, {
+    batch: 1,
+    length,
+    documents: false,
+    start,
+    ...(capacity === undefined ? {} : { states: { capacity } }),
+  });
+  graph.scope('head', () => {
+    const last = length > 1 ? splitPositions(built.hidden, [[[length - 1, length]]])[0] : built.hidden;
+    graph.output('logits', matmul(last, built.head, { transposeB: true }));
+  });
+  const lowered = precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
+  return {
+    program: compile(foldCasts(eliminateDead(lowered).graph).graph, { name: `piece of ${length}`, threads }),
+    parameters: built.parameters,
+    shadows: built.parameters.filter((spec) => lowered.findSource('shadow', spec.name)),
+    states: built.states,
+  };
+}

@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest';
+import { byteTokenizer } from '../data/index.ts';
+import type { ModelConfig } from '../models/config.ts';
+import { parseModelConfig } from '../models/config.ts';
+import { findPreset } from '../models/presets.ts';
+import { initialize } from '../nn/index.ts';
+import { createReferenceExecutor } from '../runtime/index.ts';
+import { decodeStream, encodePrompt, generate } from './generate.ts';
+import { pieceProgram } from './program.ts';
+import { defaultSampling } from './sampler.ts';
+import type { GeneratingModel, Logits } from './session.ts';
+import { createSession } from './session.ts';
+
+/** A preset's architecture at a size that the reference executor runs in no time. */
+function tiny(preset: string): ModelConfig {
+  const { config } = findPreset(`${preset}-nano`);
+  const pattern = String(config.pattern).replace(/\*\d+$/, '*2');
+  const { attention, mamba1, routing } = config as Record<string, Readonly<Record<string, unknown>>>;
+  return parseModelConfig({
+    ...config,
+    pattern,
+    width: 8,
+    vocabulary: 257,
+    ...(attention ? { attention: { ...attention, heads: 2, kvHeads: 1 } } : {}),
+    ...(mamba1 ? { mamba1: { ...mamba1, state: 2 } } : {}),
+    ...(config.mlp ? { mlp: { width: 12 } } : {}),
+    ...(routing ? { routing: { ...routing, ...(routing.chunk ? { chunk: 4 } : {}) } } : {}),
+  });
+}
+
+/** Large weights, so that every token matters to the logits. */
+function modelOf(preset: string): GeneratingModel {
+  const model = tiny(preset);
+  const executor = createReferenceExecutor({ precision: 'float64' });
+  const store = executor.createStore();
+  const { parameters } = pieceProgram(model, { length: 8, start: 0, precision: 'float64', threads: 1 });
+  for (const spec of parameters) {
+    const values = new Float32Array(spec.shape.reduce((a, b) => a * b, 1));
+    initialize(spec, 1, values);
+    const factor = spec.initializer.kind === 'normal' ? 15 : 1;
+    store
+      .tensor(`parameter/${spec.name}`, 'float32', spec.shape)
+      .data.set(values.map((value) => value * factor));
+  }
+  return { model, precision: 'float64', threads: 1, executor, store };
+}
+
+const tokens = Array.from({ length: 90 }, (_, index) => (index * 73 + 11) % 256);
+
+function difference(a: Logits, b: Logits): number {
+  return Math.max(...a.map((value, index) => Math.abs(value - b[index])));
+}
+
+describe.each(['llama', 'mamba1', 'shm', 'flowhn-none', 'flowhn-chunks'])('%s with states', (preset) => {
+  it('gives the logits of the whole sequence, in pieces and token by token', async () => {
+    const setup = modelOf(preset);
+    const whole = createSession(setup, { recompute: true });
+    const session = createSession(setup);
+    let at = 0;
+    for (const piece of [73, 1, 1, 9, 1, 5]) {
+      const next = tokens.slice(at, at + piece);
+      const expected = await whole.feed(next);
+      expect(difference(await session.feed(next), expected)).toBeLessThan(1e-9);
+      at += piece;
+      expect(session.length).toBe(at);
+    }
+    session.reset();
+    whole.reset();
+    const expected = await whole.feed(tokens.slice(0, 3));
+    expect(difference(await session.feed(tokens.slice(0, 3)), expected)).toBeLessThan(1e-9);
+    session.dispose();
+    expect(setup.store.keys().filter((key) => key.startsWith('state/'))).toEqual([]);
+  });
+});
+
+describe('sessions', () => {
+  it.each(['llama', 'flowhn-chunks'])('of %s grow beyond their first capacity', async (preset) => {
+    const setup = modelOf(preset);
+    const long = Array.from({ length: 260 }, (_, index) => (index * 41) % 256);
+    const session = createSession(setup);
+    await session.feed(long.slice(0, 250));
+    const found = await session.feed(long.slice(250));
+    const expected = await createSession(setup, { recompute: true }).feed(long);
+    expect(difference(found, expected)).toBeLessThan(1e-9);
+  });
+
+  it.each(['ae', 'fa', 'fac', 'fa-code', 'fac-code'])('of flowhn-%s need --recompute', async (strategy) => {
+    const setup = modelOf(`flowhn-${strategy}`);
+    expect(() => createSession(setup)).toThrow(new RegExp(`'${strategy}' splits.*--recompute`));
+    const session = createSession(setup, { recompute: true });
+    const logits = await session.feed(tokens.slice(0, 6));
+    expect(logits).toHaveLength(257);
+    expect(logits.every(Number.isFinite)).toBe(true);
+  });
+
+  it('need something to continue', async () => {
+    await expect(createSession(modelOf('llama')).feed([])).rejects.toThrow(/at least one token/);
+  });
+});
+
+describe('generating', () => {
+  async function text(
+    seed: number,
+    options: { temperature?: number; tokens?: number } = {},
+  ): Promise<number[]> {
+    const session = createSession(modelOf('flowhn-chunks'));
+    const sampling = { ...defaultSampling, temperature: options.temperature ?? 1, seed };
+    const found: number[] = [];
+    const prompt = encodePrompt('once', byteTokenizer);
+    for await (const token of generate(session, prompt, { sampling, tokens: options.tokens ?? 12 }))
+      found.push(token);
+    return found;
+  }
+
+  it('repeats itself for one seed and differs for another', async () => {
+    const first = await text(1);
+    expect(first).toHaveLength(12);
+    expect(await text(1)).toEqual(first);
+    expect(await text(2)).not.toEqual(first);
+    expect(await text(2, { temperature: 0 })).toEqual(await text(1, { temperature: 0 }));
+  });
+
+  it('ends at the stop token and when told', async () => {
+    const [, second, third] = await text(1);
+    const session = createSession(modelOf('flowhn-chunks'));
+    const options = { sampling: { ...defaultSampling, temperature: 1, seed: 1 }, tokens: 12 };
+    const found: number[] = [];
+    const controller = new AbortController();
+    const prompt = encodePrompt('once', byteTokenizer);
+    for await (const token of generate(session, prompt, { ...options, stop: third })) found.push(token);
+    expect(found.at(-1)).toBe(second);
+    session.reset();
+    found.length = 0;
+    for await (const token of generate(session, prompt, { ...options, signal: controller.signal })) {
+      found.push(token);
+      controller.abort();
+    }
+    expect(found).toHaveLength(1);
+  });
+
+  it('gives out characters when they are whole', async () => {
+    async function* bytes(): AsyncGenerator<number> {
+      yield* Buffer.from('aä€').values();
+    }
+    const pieces: string[] = [];
+    for await (const piece of decodeStream(bytes(), byteTokenizer)) pieces.push(piece);
+    expect(pieces).toEqual(['a', 'ä', '€']);
+  });
+});

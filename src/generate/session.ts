@@ -1,0 +1,243 @@
+/**
+ * A sequence that grows: feed it tokens, get the logits of the next one. With states every token is computed once; a
+ * prompt goes in pieces of few lengths, so that few programs are compiled, and caches double when they are full.
+ */
+import type { Block, StateBinding } from '../blocks/index.ts';
+import { findStrategy } from '../blocks/index.ts';
+import { BraidError, elementCount } from '../graph/index.ts';
+import type { ModelConfig } from '../models/config.ts';
+import { blocksOf } from '../models/config.ts';
+import type { ParameterSpec } from '../nn/index.ts';
+import type { Executor, LoadedProgram, Store } from '../runtime/index.ts';
+import type { Precision } from '../train/index.ts';
+import { integerInput, numberInput, refreshShadows } from '../train/index.ts';
+import { pieceProgram } from './program.ts';
+
+const PIECES = [512, 64, 8, 1];
+const SMALLEST_CAPACITY = 256;
+
+/** A model whose parameters are in the store. */
+export interface GeneratingModel {
+  readonly model: ModelConfig;
+  readonly precision: Precision;
+  readonly threads: number;
+  readonly executor: Executor;
+  readonly store: Store;
+}
+
+export type Logits = Float32Array | Float64Array;
+
+export interface Session {
+  /** Tokens fed so far. */
+  readonly length: number;
+  /** Appends tokens (at least one) and returns the logits after the last, valid until the next call. */
+  feed(tokens: ArrayLike<number>): Promise<Logits>;
+  /** Forgets the sequence. */
+  reset(): void;
+  /** Frees programs and states; the parameters stay. */
+  dispose(): void;
+}
+
+export interface SessionOptions {
+  /** Compute the whole sequence again for every token: slow, and right for every model. */
+  readonly recompute?: boolean;
+}
+
+/** A model whose routing depends on the length has no states to carry: without `recompute` that is an error. */
+export function createSession(setup: GeneratingModel, { recompute = false }: SessionOptions = {}): Session {
+  if (recompute) return new RecomputingSession(setup);
+  const unstable = routedBlocks(blocksOf(setup.model)).find(
+    ({ routing }) => !findStrategy(routing.strategy).prefixStable,
+  );
+  if (unstable) {
+    throw new BraidError(
+      'unsupported',
+      `The routing strategy '${unstable.routing.strategy}' splits a sequence by its length: every new token changes the ` +
+        'branch of earlier ones, so there is no state to go on from. Give --recompute to compute the whole ' +
+        "sequence again for every token (slow), or train the strategy 'chunks'.",
+    );
+  }
+  return new StateSession(setup);
+}
+
+type RoutedBlock = Extract<Block, { kind: 'routed' }>;
+
+/** In the order in which they are built. */
+function routedBlocks(blocks: readonly Block[]): readonly RoutedBlock[] {
+  return blocks.flatMap((block) => {
+    if (block.kind === 'routed') return [block];
+    if (block.kind === 'sequence') return routedBlocks(block.items);
+    return block.kind === 'parallel' ? routedBlocks(block.branches) : [];
+  });
+}
+
+/** The BF16 copies of the weights, made once each: programs of other routes and lengths read the copies of other weights. */
+class WeightCopies {
+  readonly #setup: GeneratingModel;
+  readonly #made = new Set<string>();
+
+  constructor(setup: GeneratingModel) {
+    this.#setup = setup;
+  }
+
+  async refresh(shadows: readonly ParameterSpec[]): Promise<void> {
+    const { threads, executor, store } = this.#setup;
+    const fresh = shadows.filter(({ name }) => !this.#made.has(name));
+    await refreshShadows(fresh, threads, executor, store);
+    for (const { name } of fresh) this.#made.add(name);
+  }
+}
+
+class StateSession implements Session {
+  readonly #setup: GeneratingModel;
+  readonly #routed: readonly RoutedBlock[];
+  readonly #programs = new Map<string, LoadedProgram>();
+  readonly #states = new Map<string, StateBinding>();
+  readonly #copies: WeightCopies;
+  #capacity = 0;
+  #length = 0;
+
+  constructor(setup: GeneratingModel) {
+    this.#setup = setup;
+    this.#copies = new WeightCopies(setup);
+    this.#routed = routedBlocks(blocksOf(setup.model));
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  async feed(tokens: ArrayLike<number>): Promise<Logits> {
+    requireTokens(tokens);
+    await this.#reserve(this.#length + tokens.length);
+    let logits: Logits = new Float32Array(0);
+    for (let at = 0; at < tokens.length; ) {
+      const piece = PIECES.find((size) => size <= tokens.length - at) ?? 1;
+      logits = await this.#run(tokens, at, piece);
+      at += piece;
+    }
+    return logits;
+  }
+
+  async #run(tokens: ArrayLike<number>, at: number, piece: number): Promise<Logits> {
+    const program = await this.#program(piece);
+    const ids = integerInput(program.inputs, 'ids');
+    const positions = integerInput(program.inputs, 'positions');
+    for (let i = 0; i < piece; i++) {
+      ids[i] = tokens[at + i];
+      positions[i] = this.#length + i;
+    }
+    await program.run();
+    this.#length += piece;
+    return numberInput(program.outputs, 'logits');
+  }
+
+  /** The program of a piece that starts here: one for each way in which its positions can be routed. */
+  async #program(piece: number): Promise<LoadedProgram> {
+    const start = this.#length;
+    const routes = this.#routed.map(({ routing }, layer) =>
+      findStrategy(routing.strategy).route({ routing, layer, length: piece, start, ratio: 0 }),
+    );
+    const key = `${piece} ${JSON.stringify(routes)}`;
+    const known = this.#programs.get(key);
+    if (known) return known;
+    const { model, precision, threads, executor, store } = this.#setup;
+    const made = pieceProgram(model, { length: piece, start, capacity: this.#capacity, precision, threads });
+    await this.#copies.refresh(made.shadows);
+    const loaded = executor.load(made.program, store);
+    this.#programs.set(key, loaded);
+    return loaded;
+  }
+
+  /** Makes room for `length` tokens. Programs are made for one capacity, so they go when it grows. */
+  async #reserve(length: number): Promise<void> {
+    if (length <= this.#capacity) return;
+    let capacity = Math.max(SMALLEST_CAPACITY, this.#capacity);
+    while (capacity < length) capacity *= 2;
+    this.#disposePrograms();
+    this.#capacity = capacity;
+    const { model, precision, threads, store } = this.#setup;
+    const { states } = pieceProgram(model, { length: 1, start: 0, capacity, precision, threads });
+    for (const state of states) resize(store, this.#states.get(state.name), state);
+    for (const state of states) this.#states.set(state.name, state);
+  }
+
+  reset(): void {
+    for (const name of this.#states.keys()) this.#setup.store.find(`state/${name}`)?.data.fill(0);
+    this.#length = 0;
+  }
+
+  #disposePrograms(): void {
+    for (const program of this.#programs.values()) program.dispose();
+    this.#programs.clear();
+  }
+
+  dispose(): void {
+    this.#disposePrograms();
+    for (const name of this.#states.keys()) this.#setup.store.delete(`state/${name}`);
+    this.#states.clear();
+    this.#capacity = 0;
+    this.#length = 0;
+  }
+}
+
+/** Gives a state its new shape and keeps its values: caches [B, C, …] grow along C, everything else keeps its shape. */
+function resize(store: Store, before: StateBinding | undefined, after: StateBinding): void {
+  const key = `state/${after.name}`;
+  const old = before && store.find(key)?.data.slice();
+  if (before && after.kind !== 'append') return;
+  if (before) store.delete(key);
+  const { data } = store.tensor(key, after.dtype, after.shape);
+  if (!before || !old) return;
+  const [rows] = after.shape;
+  const from = elementCount(before.shape) / rows;
+  const to = elementCount(after.shape) / rows;
+  for (let row = 0; row < rows; row++) data.set(old.subarray(row * from, (row + 1) * from), row * to);
+}
+
+class RecomputingSession implements Session {
+  readonly #setup: GeneratingModel;
+  readonly #copies: WeightCopies;
+  #tokens: number[] = [];
+
+  constructor(setup: GeneratingModel) {
+    this.#setup = setup;
+    this.#copies = new WeightCopies(setup);
+  }
+
+  get length(): number {
+    return this.#tokens.length;
+  }
+
+  async feed(tokens: ArrayLike<number>): Promise<Logits> {
+    requireTokens(tokens);
+    this.#tokens.push(...Array.from(tokens));
+    const { model, precision, threads, executor, store } = this.#setup;
+    const { length } = this.#tokens;
+    const made = pieceProgram(model, { length, start: 0, precision, threads });
+    await this.#copies.refresh(made.shadows);
+    const program = executor.load(made.program, store);
+    integerInput(program.inputs, 'ids').set(this.#tokens);
+    integerInput(program.inputs, 'positions').set(Array.from(this.#tokens.keys()));
+    await program.run();
+    const logits = numberInput(program.outputs, 'logits').slice();
+    program.dispose();
+    return logits;
+  }
+
+  reset(): void {
+    this.#tokens = [];
+  }
+
+  dispose(): void {
+    this.reset();
+  }
+}
+
+function requireTokens(tokens: ArrayLike<number>): void {
+  if (tokens.length > 0) return;
+  throw new BraidError(
+    'usage',
+    'Nothing to continue: give at least one token (the separator begins a text).',
+  );
+}
