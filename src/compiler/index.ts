@@ -3,6 +3,7 @@ export { compile } from './compile.ts';
 export type { Differentiated } from './differentiate.ts';
 export { differentiate } from './differentiate.ts';
 export { eliminateDead } from './eliminateDead.ts';
+export { foldAdds } from './foldAdds.ts';
 export { foldCasts } from './foldCasts.ts';
 export { fuseLoss } from './fuseLoss.ts';
 export type { GraphCost } from './graphCost.ts';

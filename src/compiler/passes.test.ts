@@ -17,6 +17,7 @@ import { floats } from '../ops/testing.ts';
 import { runGraph } from '../runtime/testing.ts';
 import { differentiate } from './differentiate.ts';
 import { eliminateDead } from './eliminateDead.ts';
+import { foldAdds } from './foldAdds.ts';
 import { foldCasts } from './foldCasts.ts';
 import { fuseLoss } from './fuseLoss.ts';
 import { graphCost, trainingFlops } from './graphCost.ts';
@@ -26,6 +27,12 @@ import { recompute } from './recompute.ts';
 function names(graph: Graph): string[] {
   return graph.nodes.map((node) => node.operation.name);
 }
+
+const stackValues = {
+  x: floats([3, 4]).values,
+  w0: floats([4, 4], { seed: 2 }).values,
+  w1: floats([4, 4], { seed: 3 }).values,
+};
 
 describe('eliminateDead', () => {
   it('keeps what outputs and assignments need, and all sources', () => {
@@ -107,6 +114,44 @@ describe('foldCasts', () => {
   });
 });
 
+describe('foldAdds', () => {
+  it('takes sums of gradients into the products, with the same values', async () => {
+    const graph = new Graph();
+    const x = graph.source('parameter', 'x', [3, 4]);
+    const [a, b] = [graph.source('parameter', 'a', [4, 4]), graph.source('parameter', 'b', [4, 4])];
+    const y = multiply(matmul(x, a), matmul(x, b));
+    const { graph: both, gradients } = differentiate(graph, sum(add(y, x)), [x]);
+    const gradient = gradients.get(x);
+    if (gradient) both.output('dx', gradient);
+    const { graph: plain } = eliminateDead(both);
+    const { graph: folded } = eliminateDead(foldAdds(plain).graph);
+    // Of three contributions to x, and one sum of the forward pass that no product enters.
+    expect(names(plain).filter((name) => name === 'add')).toHaveLength(3);
+    expect(names(folded).filter((name) => name === 'add')).toHaveLength(1);
+    const given = { x: stackValues.x, a: stackValues.w0, b: stackValues.w1 };
+    const [before, after] = [await runGraph(plain, given), await runGraph(folded, given)];
+    before.outputs.dx.forEach((value, i) => {
+      expect(after.outputs.dx[i]).toBeCloseTo(value, 12);
+    });
+  });
+
+  it('leaves a sum alone whose products are read elsewhere, are one, or stand in another lane', () => {
+    const graph = new Graph();
+    const x = graph.source('input', 'x', [4, 4]);
+    const [read, twice] = [matmul(x, x), matmul(x, x)];
+    const inLane = graph.lane({ group: 'g', index: 0 }, () => matmul(x, x));
+    for (const [name, value] of Object.entries({
+      a: add(read, x),
+      b: add(twice, twice),
+      c: add(inLane, x),
+    })) {
+      graph.output(name, value);
+    }
+    graph.output('read', read);
+    expect(names(foldAdds(graph).graph).filter((name) => name === 'add')).toHaveLength(3);
+  });
+});
+
 /** A head with its loss, differentiated with respect to head and hidden state. */
 function lossGraph(): { graph: Graph; given: Record<string, ArrayLike<number>> } {
   const graph = new Graph();
@@ -175,12 +220,6 @@ function stack(lanes: boolean): Graph {
   for (const [source, gradient] of gradients) both.output(`d${source.name}`, gradient);
   return eliminateDead(both).graph;
 }
-
-const stackValues = {
-  x: floats([3, 4]).values,
-  w0: floats([4, 4], { seed: 2 }).values,
-  w1: floats([4, 4], { seed: 3 }).values,
-};
 
 describe('recompute', () => {
   it('changes no value, forgets what lies inside a block and costs executed FLOPs only', async () => {
