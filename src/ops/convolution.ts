@@ -13,11 +13,12 @@ import {
   expectType,
   floatsOf,
   optionalFloats,
-  optionalIntegers,
   sizesOf,
   store,
   storedType,
 } from './sequence.ts';
+import type { WindowedInput } from './window.ts';
+import { readWindowed, startWindowedGradient } from './window.ts';
 
 export interface ConvolutionInputs {
   /** [B, L, E]. */
@@ -80,47 +81,31 @@ function products(inputs: readonly (TensorType | undefined)[]): { outputs: numbe
   return { outputs, products: outputs * (weight?.shape[1] ?? 0) };
 }
 
-/** The operands as the plain meaning reads them. A negative position is one of the window. */
-interface Operands extends Sizes {
-  /** Whether position `s` of row `b` holds an input of the document of position `t`. */
-  sees(b: number, s: number, t: number): boolean;
-  /** The input of channel `e` at position `s`. */
-  input(b: number, s: number, e: number): number;
+/** The operands as the plain meaning reads them. */
+interface Operands extends WindowedInput {
+  readonly taps: number;
+  readonly weight: FloatValues;
   /** The filtered input before the activation. */
   filtered(b: number, t: number, e: number): number;
-  readonly weight: FloatValues;
-  readonly documents: Int32Array | undefined;
 }
 
-function readOperands(inputs: readonly (Operand | undefined)[]): Operands {
-  const [batch, length, channels] = inputs[0]?.shape ?? [];
-  const taps = inputs[1]?.shape[1] ?? 0;
-  const x = floatsOf(inputs[0], 'x');
-  const weight = floatsOf(inputs[1], 'weight');
-  const bias = optionalFloats(inputs[2], 'bias');
-  const documents = optionalIntegers(inputs[3], 'documents');
-  const window = optionalFloats(inputs[4], 'window');
-  const document = optionalIntegers(inputs[5], 'document');
-
-  const sees = (b: number, s: number, t: number): boolean => {
-    if (s < 0 && !window) return false;
-    if (!documents) return true;
-    const own = s < 0 ? document?.[b] : documents[b * length + s];
-    return own === documents[b * length + t];
-  };
-  const input = (b: number, s: number, e: number): number => {
-    if (s >= 0) return x[(b * length + s) * channels + e];
-    return window ? window[(b * (taps - 1) + taps - 1 + s) * channels + e] : 0;
-  };
+function readOperands([x, filter, shift, documents, window, document]: readonly (
+  | Operand
+  | undefined
+)[]): Operands {
+  const taps = filter?.shape[1] ?? 0;
+  const weight = floatsOf(filter, 'weight');
+  const bias = optionalFloats(shift, 'bias');
+  const input = readWindowed(x, taps, { documents, window, document });
   const filtered = (b: number, t: number, e: number): number => {
     let sum = bias ? bias[e] : 0;
     for (let tap = 0; tap < taps; tap++) {
       const s = t - (taps - 1) + tap;
-      if (sees(b, s, t)) sum += weight[e * taps + tap] * input(b, s, e);
+      if (input.sees(b, s, t)) sum += weight[e * taps + tap] * input.at(b, s, e);
     }
     return sum;
   };
-  return { batch, length, channels, taps, sees, input, filtered, weight, documents };
+  return { ...input, taps, weight, filtered };
 }
 
 const causalConvolutionBackwardOperation = defineOperation<ConvolutionAttributes>({
@@ -149,42 +134,31 @@ const causalConvolutionBackwardOperation = defineOperation<ConvolutionAttributes
     };
   },
   evaluate(inputs, outputs, { activation }) {
-    const { batch, length, channels, taps, sees, input, filtered, weight } = readOperands(inputs);
+    const operands = readOperands(inputs);
+    const { batch, length, channels, taps, weight, sees, at, filtered } = operands;
     const dy = optionalFloats(inputs[6], 'dy');
-    const dNextWindow = optionalFloats(inputs[7], 'dWindow');
-    const dx = new Float64Array(batch * length * channels);
+    const gradient = startWindowedGradient(operands, taps, optionalFloats(inputs[7], 'dWindow'));
     const dWeight = new Float64Array(channels * taps);
     const dBias = new Float64Array(channels);
-    const dWindow = new Float64Array(batch * (taps - 1) * channels);
-    const addToInput = (b: number, s: number, e: number, amount: number): void => {
-      if (s >= 0) dx[(b * length + s) * channels + e] += amount;
-      else dWindow[(b * (taps - 1) + taps - 1 + s) * channels + e] += amount;
-    };
-    for (let b = 0; b < batch; b++) {
+    for (let b = 0; dy && b < batch; b++) {
       for (let e = 0; e < channels; e++) {
-        for (let t = 0; dy && t < length; t++) {
+        for (let t = 0; t < length; t++) {
           const slope = activation === 'silu' ? activations.silu.derivative(filtered(b, t, e)) : 1;
           const dFiltered = dy[(b * length + t) * channels + e] * slope;
           dBias[e] += dFiltered;
           for (let tap = 0; tap < taps; tap++) {
             const s = t - (taps - 1) + tap;
             if (!sees(b, s, t)) continue;
-            dWeight[e * taps + tap] += dFiltered * input(b, s, e);
-            addToInput(b, s, e, dFiltered * weight[e * taps + tap]);
-          }
-        }
-        for (let j = 0; dNextWindow && j < taps - 1; j++) {
-          const s = length - (taps - 1) + j;
-          if (sees(b, s, length - 1)) {
-            addToInput(b, s, e, dNextWindow[(b * (taps - 1) + j) * channels + e]);
+            dWeight[e * taps + tap] += dFiltered * at(b, s, e);
+            gradient.add(b, s, e, dFiltered * weight[e * taps + tap]);
           }
         }
       }
     }
-    store(outputs[0], dx);
+    store(outputs[0], gradient.x);
     store(outputs[1], dWeight);
     store(outputs[2], dBias);
-    store(outputs[3], dWindow);
+    store(outputs[3], gradient.window);
   },
   storableOutputs: [0],
 });
@@ -215,27 +189,19 @@ const causalConvolutionOperation = defineOperation<ConvolutionAttributes>({
     return { model, executed: model, elementwise, bytes: traffic(inputs, outputs) };
   },
   evaluate(inputs, outputs, { activation }) {
-    const { batch, length, channels, taps, sees, input, filtered, documents } = readOperands(inputs);
+    const { batch, length, channels, filtered, nextWindow, nextDocument } = readOperands(inputs);
     const y = new Float64Array(batch * length * channels);
-    const nextWindow = new Float64Array(batch * (taps - 1) * channels);
-    const nextDocument = new Int32Array(batch);
     for (let b = 0; b < batch; b++) {
       for (let e = 0; e < channels; e++) {
         for (let t = 0; t < length; t++) {
           const value = filtered(b, t, e);
           y[(b * length + t) * channels + e] = activation === 'silu' ? activations.silu.value(value) : value;
         }
-        for (let j = 0; j < taps - 1; j++) {
-          const s = length - (taps - 1) + j;
-          const kept = sees(b, s, length - 1) ? input(b, s, e) : 0;
-          nextWindow[(b * (taps - 1) + j) * channels + e] = kept;
-        }
       }
-      nextDocument[b] = documents ? documents[(b + 1) * length - 1] : 0;
     }
     store(outputs[0], y);
-    store(outputs[1], nextWindow);
-    store(outputs[2], nextDocument);
+    store(outputs[1], nextWindow());
+    store(outputs[2], nextDocument());
   },
   inPlace: [
     [1, 4],

@@ -1,6 +1,9 @@
 /** What the selective scan and its backward pass have in common: operands, their checks, and one step in time. */
 import type { FloatValues, Operand, Tensor, TensorType } from '../graph/index.ts';
 import { activations } from './activations.ts';
+import type { Documents } from './documents.ts';
+import { readDocuments } from './documents.ts';
+import type { Recurrence } from './recurrence.ts';
 import type { Fail, FloatType } from './require.ts';
 import { FLOAT32, FLOATS, INT32 } from './require.ts';
 import {
@@ -8,7 +11,6 @@ import {
   expectType,
   floatsOf,
   optionalFloats,
-  optionalIntegers,
   requireType,
   sizesOf,
 } from './sequence.ts';
@@ -46,10 +48,6 @@ export interface ScanSizes {
 }
 
 export const largestState = 64;
-
-export function chunkCount(length: number, chunk: number): number {
-  return Math.ceil(length / chunk);
-}
 
 /** Checks the first ten operands. */
 export function checkScan(
@@ -94,22 +92,12 @@ export interface ScanOperands extends ScanSizes {
   readonly dtBias: FloatValues;
   /** A = −exp(aLog), [E, N]. */
   readonly decay: Float64Array;
-  readonly documents: Int32Array | undefined;
+  readonly documents: Documents;
   readonly state: FloatValues | undefined;
-  /** Whether a new document starts at position `t` of row `row`, so that nothing before it may be seen. */
-  startsAfresh(row: number, t: number): boolean;
 }
 
 export function readScan(inputs: readonly (Operand | undefined)[]): ScanOperands {
   const sizes = scanSizes(inputs);
-  const documents = optionalIntegers(inputs[7], 'documents');
-  const document = optionalIntegers(inputs[9], 'document');
-  const startsAfresh = (row: number, t: number): boolean => {
-    if (!documents) return false;
-    const at = row * sizes.length + t;
-    const before = t > 0 ? documents[at - 1] : document?.[row];
-    return documents[at] !== before;
-  };
   return {
     ...sizes,
     x: floatsOf(inputs[0], 'x'),
@@ -119,9 +107,8 @@ export function readScan(inputs: readonly (Operand | undefined)[]): ScanOperands
     c: floatsOf(inputs[4], 'c'),
     d: floatsOf(inputs[5], 'd'),
     dtBias: floatsOf(inputs[6], 'dtBias'),
-    documents,
+    documents: readDocuments([sizes.batch, sizes.length], inputs[7], inputs[9]),
     state: optionalFloats(inputs[8], 'state'),
-    startsAfresh,
   };
 }
 
@@ -130,17 +117,21 @@ export function stepSize({ dt, dtBias }: ScanOperands, at: number, e: number): n
   return activations.softplus.value(dt[at] + dtBias[e]);
 }
 
-/** Moves the states [E, N] of one row over position `t`: h ← exp(Δ A) h + Δ x B, from zero where a document starts. */
-export function advanceStates(operands: ScanOperands, states: Float64Array, row: number, t: number): void {
-  const { length, channels, states: count, x, b, decay } = operands;
-  if (operands.startsAfresh(row, t)) states.fill(0);
-  const token = row * length + t;
-  for (let e = 0; e < channels; e++) {
-    const at = token * channels + e;
-    const delta = stepSize(operands, at, e);
-    for (let n = 0; n < count; n++) {
-      const i = e * count + n;
-      states[i] = Math.exp(delta * decay[i]) * states[i] + delta * x[at] * b[token * count + n];
-    }
-  }
+/** h ← exp(Δ A) h + Δ x B on the states [E, N] of a row. */
+export function scanRecurrence(operands: ScanOperands): Recurrence {
+  const { batch, length, channels, states: count, x, b, decay, documents } = operands;
+  return {
+    ...{ batch, length, documents, stateSize: channels * count },
+    advance(states, row, t) {
+      const token = row * length + t;
+      for (let e = 0; e < channels; e++) {
+        const at = token * channels + e;
+        const delta = stepSize(operands, at, e);
+        for (let n = 0; n < count; n++) {
+          const i = e * count + n;
+          states[i] = Math.exp(delta * decay[i]) * states[i] + delta * x[at] * b[token * count + n];
+        }
+      }
+    },
+  };
 }

@@ -5,9 +5,10 @@
 import type { Tensor } from '../graph/index.ts';
 import { defineOperation } from '../graph/index.ts';
 import { traffic } from './cost.ts';
+import { chunkCount, runRecurrence } from './recurrence.ts';
 import type { FloatType } from './require.ts';
 import type { ScanAttributes, ScanInputs } from './scanOperands.ts';
-import { advanceStates, checkScan, chunkCount, readScan, scanSizes } from './scanOperands.ts';
+import { checkScan, readScan, scanRecurrence, scanSizes } from './scanOperands.ts';
 import { selectiveScanBackward } from './selectiveScanBackward.ts';
 import { refuseGradient, store, storedType } from './sequence.ts';
 
@@ -59,31 +60,19 @@ const selectiveScanOperation = defineOperation<ScanAttributes>({
   evaluate(inputs, outputs, { chunk }) {
     const operands = readScan(inputs);
     const { batch, length, channels, states: count, x, c, d, documents, state } = operands;
-    const size = channels * count;
-    const chunks = chunkCount(length, chunk);
     const y = new Float64Array(batch * length * channels);
-    const checkpoints = new Float64Array(batch * chunks * size);
-    const nextState = new Float64Array(batch * size);
-    const nextDocument = new Int32Array(batch);
-    for (let row = 0; row < batch; row++) {
-      const states = nextState.subarray(row * size, (row + 1) * size);
-      if (state) states.set(state.subarray(row * size, (row + 1) * size));
-      for (let t = 0; t < length; t++) {
-        if (t % chunk === 0) checkpoints.set(states, (row * chunks + t / chunk) * size);
-        advanceStates(operands, states, row, t);
-        const token = row * length + t;
-        for (let e = 0; e < channels; e++) {
-          let sum = d[e] * x[token * channels + e];
-          for (let n = 0; n < count; n++) sum += states[e * count + n] * c[token * count + n];
-          y[token * channels + e] = sum;
-        }
+    const course = runRecurrence(scanRecurrence(operands), chunk, state, (states, row, t) => {
+      const token = row * length + t;
+      for (let e = 0; e < channels; e++) {
+        let sum = d[e] * x[token * channels + e];
+        for (let n = 0; n < count; n++) sum += states[e * count + n] * c[token * count + n];
+        y[token * channels + e] = sum;
       }
-      nextDocument[row] = documents ? documents[(row + 1) * length - 1] : 0;
-    }
+    });
     store(outputs[0], y);
-    store(outputs[1], checkpoints);
-    store(outputs[2], nextState);
-    store(outputs[3], nextDocument);
+    store(outputs[1], course.checkpoints);
+    store(outputs[2], course.state);
+    store(outputs[3], documents.last());
   },
   inPlace: [
     [2, 8],

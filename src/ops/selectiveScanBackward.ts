@@ -6,10 +6,12 @@ import type { FloatValues, Tensor } from '../graph/index.ts';
 import { defineOperation } from '../graph/index.ts';
 import { activations } from './activations.ts';
 import { traffic } from './cost.ts';
+import type { Around } from './recurrence.ts';
+import { chunkCount, runBack } from './recurrence.ts';
 import type { FloatType } from './require.ts';
 import { FLOAT32, FLOATS } from './require.ts';
 import type { ScanAttributes, ScanInputs, ScanOperands } from './scanOperands.ts';
-import { advanceStates, checkScan, chunkCount, readScan, scanSizes, stepSize } from './scanOperands.ts';
+import { checkScan, readScan, scanRecurrence, scanSizes, stepSize } from './scanOperands.ts';
 import { expectType, floatsOf, optionalFloats, requireType, store, storedType } from './sequence.ts';
 
 /** Sums of gradients, in the shapes of their operands. */
@@ -21,7 +23,6 @@ interface Gradients {
   readonly c: Float64Array;
   readonly d: Float64Array;
   readonly dtBias: Float64Array;
-  readonly state: Float64Array;
 }
 
 function zeroGradients({ batch, length, channels, states }: ScanOperands): Gradients {
@@ -33,27 +34,20 @@ function zeroGradients({ batch, length, channels, states }: ScanOperands): Gradi
     c: new Float64Array(batch * length * states),
     d: new Float64Array(channels),
     dtBias: new Float64Array(channels),
-    state: new Float64Array(batch * channels * states),
   };
 }
 
-/**
- * One position, backwards. `carried` [E, N] is the gradient of the states after position `t` that comes from later
- * positions; it becomes that of the states before it. `before` and `after` are the states around the position, where
- * `before` is zero at the start of a document.
- */
+/** One position, backwards; the states around it are [E, N]. */
 function stepBack(
   operands: ScanOperands,
   gradients: Gradients,
   dy: FloatValues | undefined,
-  states: { readonly before: Float64Array; readonly after: Float64Array; readonly carried: Float64Array },
+  { before, after, carried }: Around,
   row: number,
   t: number,
 ): void {
   const { length, channels, states: count, x, dt, b, c, d, dtBias, decay } = operands;
-  const { before, after, carried } = states;
   const token = row * length + t;
-  const afresh = operands.startsAfresh(row, t);
   for (let e = 0; e < channels; e++) {
     const at = token * channels + e;
     const delta = stepSize(operands, at, e);
@@ -70,7 +64,7 @@ function stepBack(
       gradients.aLog[i] += dExponent * delta * decay[i]; // dA/daLog = A
       dInput += dState * b[token * count + n];
       dDelta += dExponent * decay[i];
-      carried[i] = afresh ? 0 : dState * keep;
+      carried[i] = dState * keep;
     }
     gradients.x[at] = dInput * delta + dOut * d[e];
     gradients.d[e] += dOut * x[at];
@@ -79,24 +73,6 @@ function stepBack(
     gradients.dt[at] = dDelta * slope;
     gradients.dtBias[e] += dDelta * slope;
   }
-}
-
-/** The states before and after every position of a chunk, from the state that entered it. */
-function chunkStates(
-  operands: ScanOperands,
-  entered: FloatValues,
-  row: number,
-  start: number,
-  end: number,
-): { before: Float64Array; after: Float64Array }[] {
-  const running = Float64Array.from(entered);
-  const positions: { before: Float64Array; after: Float64Array }[] = [];
-  for (let t = start; t < end; t++) {
-    const before = operands.startsAfresh(row, t) ? new Float64Array(running.length) : running.slice();
-    advanceStates(operands, running, row, t);
-    positions.push({ before, after: running.slice() });
-  }
-  return positions;
 }
 
 const selectiveScanBackwardOperation = defineOperation<ScanAttributes>({
@@ -133,28 +109,16 @@ const selectiveScanBackwardOperation = defineOperation<ScanAttributes>({
   },
   evaluate(inputs, outputs, { chunk }) {
     const operands = readScan(inputs);
-    const { batch, length, channels, states } = operands;
     const checkpoints = floatsOf(inputs[10], 'checkpoints');
     const dy = optionalFloats(inputs[11], 'dy');
     const dNextState = optionalFloats(inputs[12], 'dState');
     const gradients = zeroGradients(operands);
-    const size = channels * states;
-    const chunks = chunkCount(length, chunk);
-    for (let row = 0; row < batch; row++) {
-      const carried = gradients.state.subarray(row * size, (row + 1) * size);
-      if (dNextState) carried.set(dNextState.subarray(row * size, (row + 1) * size));
-      for (let index = chunks - 1; index >= 0; index--) {
-        const start = index * chunk;
-        const end = Math.min(length, start + chunk);
-        const at = (row * chunks + index) * size;
-        const around = chunkStates(operands, checkpoints.subarray(at, at + size), row, start, end);
-        for (let t = end - 1; t >= start; t--) {
-          stepBack(operands, gradients, dy, { ...around[t - start], carried }, row, t);
-        }
-      }
-    }
-    const { x, dt, aLog, b, c, d, dtBias, state } = gradients;
-    [x, dt, aLog, b, c, d, dtBias, state].forEach((values, output) => {
+    const recurrence = scanRecurrence(operands);
+    const dState = runBack(recurrence, chunk, checkpoints, dNextState, (around, row, t) =>
+      stepBack(operands, gradients, dy, around, row, t),
+    );
+    const { x, dt, aLog, b, c, d, dtBias } = gradients;
+    [x, dt, aLog, b, c, d, dtBias, dState].forEach((values, output) => {
       store(outputs[output], values);
     });
   },
