@@ -124,14 +124,20 @@ function blockSubject(
 
 const blockWidth = 8;
 
-/** Each layer with the first of its declared cases that fits the width of the blocks. */
+/** Each layer in those of its declared cases that fit the width of the blocks; one at least. */
 function choices(kind: 'mixer' | 'channel'): LayerChoice[] {
   return layers
     .filter((layer) => layer.kind === kind)
-    .map((layer) => {
-      const test = layer.conformance.find(({ options }) => layer.check(options, blockWidth).length === 0);
-      if (!test) throw new Error(`No conformance case of '${layer.name}' fits the width ${blockWidth}.`);
-      return { name: layer.name, type: layer.name, options: test.options as Record<string, unknown> };
+    .flatMap((layer) => {
+      const fitting = layer.conformance.filter(
+        ({ options }) => layer.check(options, blockWidth).length === 0,
+      );
+      if (fitting.length === 0) throw new Error(`No case of '${layer.name}' fits the width ${blockWidth}.`);
+      return fitting.map(({ label, options }) => ({
+        name: `${layer.name} (${label})`.replaceAll(/[^a-z0-9]+/gi, '-'),
+        type: layer.name,
+        options: options as Record<string, unknown>,
+      }));
     });
 }
 
@@ -140,8 +146,11 @@ const [channel] = choices('channel');
 const bare = (mixer: LayerChoice): Block => ({ kind: 'term', layers: [mixer] });
 const complete = (mixer: LayerChoice): Block => ({ kind: 'term', layers: [mixer, channel] });
 
-/** Every mixer with the next one, so that each stands in a first and in a second branch. */
-const pairs = mixers.map((mixer, index) => [mixer, mixers[(index + 1) % mixers.length]] as const);
+/** Every mixer with the next of another type, so that each stands in a first branch and beside another. */
+const pairs = mixers.map((mixer, index) => {
+  const others = [...mixers.slice(index + 1), ...mixers].filter(({ type }) => type !== mixer.type);
+  return [mixer, others[0]] as const;
+});
 const [firstPair] = pairs;
 
 const plain: Fusion = { type: 'concat-project', norm: false };
@@ -209,11 +218,7 @@ export const blockSubjects: readonly Subject[] = [
     ),
   ]),
   ...pairs.map((pair) =>
-    blockSubject(
-      `chunks of ${pair.map(({ name }) => name).join(' | ')}`,
-      [routed([...pair].reverse(), 'chunks')],
-      [11],
-    ),
+    blockSubject(`chunks of ${pair.map(({ name }) => name).join(' | ')}`, [routed(pair, 'chunks')], [11]),
   ),
 ];
 

@@ -159,7 +159,7 @@ export const mamba1 = defineLayer<Options>({
     {
       label: 'with norms on dt, B and C',
       width: 5,
-      options: { state: 2, expand: 2, convolution: 3, dtRank: 2, norms: true, chunk: 3 },
+      options: { state: 4, expand: 2, convolution: 3, dtRank: 5, norms: true, chunk: 3 },
       lengths: [6, 7],
     },
   ],
