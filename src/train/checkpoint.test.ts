@@ -1,8 +1,16 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { FileSystem } from '../models/atomicFile.ts';
+import type { FileSystem, WritableFile } from '../models/atomicFile.ts';
 import { nodeFileSystem } from '../models/atomicFile.ts';
 import type { Persistent, Progress } from './checkpoint.ts';
 import { CheckpointFolder } from './checkpoint.ts';
@@ -107,6 +115,41 @@ describe('checkpoints', () => {
     expect(target).toEqual(tensors(-1));
   });
 
+  it('survive the death of the process inside any stage of a save', async () => {
+    const found = new Set<number | undefined>();
+    for (let budget = 0; ; budget++) {
+      rmSync(folder, { recursive: true });
+      await new CheckpointFolder(folder).save(progress(1), tensors(1), 1);
+      const end = await new Promise<'died' | 'saved'>((resolve, reject) => {
+        const checkpoints = new CheckpointFolder(
+          folder,
+          dyingAfter(budget, () => resolve('died')),
+        );
+        checkpoints.save(progress(2), tensors(2), 1).then(() => resolve('saved'), reject);
+      });
+      // A new process finds a whole checkpoint, without a word about the torn one, and can save over it.
+      const next = new CheckpointFolder(folder);
+      const { step, warnings } = await loaded(next);
+      expect(warnings).toEqual([]);
+      found.add(step);
+      await next.save(progress(2), tensors(2), 1);
+      expect(await loaded(new CheckpointFolder(folder))).toEqual({ step: 2, warnings: [] });
+      expect(readdirSync(folder)).toEqual(['step-00000002']);
+      if (end === 'saved') break;
+    }
+    expect(found).toEqual(new Set([1, 2]));
+  });
+
+  it('survive the death of the process while an old one is removed', async () => {
+    const checkpoints = new CheckpointFolder(folder);
+    for (const step of [1, 2]) await checkpoints.save(progress(step), tensors(step), 2);
+    rmSync(fileOf(1, 'state.json'));
+    rmSync(fileOf(1, 'optimizer.safetensors'));
+    expect(checkpoints.list().map(({ step }) => step)).toEqual([2]);
+    await checkpoints.save(progress(3), tensors(3), 2);
+    expect(readdirSync(folder)).toEqual(['step-00000002', 'step-00000003']);
+  });
+
   it('survive a full disk at any write: the older one stays, nothing of the new one remains', async () => {
     await new CheckpointFolder(folder).save(progress(1), tensors(1), 2);
     let failures = 0;
@@ -128,33 +171,53 @@ describe('checkpoints', () => {
 
 /** A file system whose calls work `budget` times and then fail. */
 function failingAfter(budget: number, code: string): FileSystem {
+  return limited(budget, () => Promise.reject(Object.assign(new Error(code), { code })));
+}
+
+/** A file system on which the process dies after `budget` calls: the next one does half its work and never returns. */
+function dyingAfter(budget: number, died: () => void): FileSystem {
+  return limited(budget, (half) => {
+    half?.();
+    died();
+    return new Promise(() => undefined);
+  });
+}
+
+/** What a dead process has open, its system closes. */
+const opened: WritableFile[] = [];
+afterEach(async () => {
+  for (const file of opened.splice(0)) await file.close();
+});
+
+function limited(budget: number, end: (half?: () => unknown) => Promise<never>): FileSystem {
   let left = budget;
-  const spend = (): void => {
-    if (left-- <= 0) throw Object.assign(new Error(code), { code });
+  const spend = async (half?: () => unknown): Promise<void> => {
+    if (left-- <= 0) await end(half);
   };
   return {
     ...nodeFileSystem,
     openForWriting: async (path) => {
-      spend();
+      await spend(() => writeFileSync(path, ''));
       const file = await nodeFileSystem.openForWriting(path);
+      opened.push(file);
       return {
         write: async (bytes) => {
-          spend();
+          await spend(() => appendFileSync(path, bytes.subarray(0, bytes.length / 2)));
           await file.write(bytes);
         },
         sync: async () => {
-          spend();
+          await spend();
           await file.sync();
         },
         close: () => file.close(),
       };
     },
     rename: async (from, to) => {
-      spend();
+      await spend();
       await nodeFileSystem.rename(from, to);
     },
     syncFolder: async (path) => {
-      spend();
+      await spend();
       await nodeFileSystem.syncFolder(path);
     },
   };

@@ -83,14 +83,15 @@ export class CheckpointFolder {
     const { step } = progress;
     const folder = this.#folder(step);
     const present = readState(folder, step);
-    if (present && !this.#rejected.has(step)) return present;
-    try {
-      await this.#write(folder, progress, tensors);
-    } catch (error) {
-      tryDiscard(folder);
-      throw fileError('write', folder, error);
+    if (!present || this.#rejected.has(step)) {
+      try {
+        await this.#write(folder, progress, tensors);
+      } catch (error) {
+        tryDiscard(folder);
+        throw fileError('write', folder, error);
+      }
+      this.#rejected.delete(step);
     }
-    this.#rejected.delete(step);
     this.#sweep(keep);
     return { step, folder, progress };
   }

@@ -7,11 +7,10 @@ import type { Program } from '../compiler/index.ts';
 import {
   compile,
   differentiate,
-  eliminateDead,
-  foldCasts,
   fuseLoss,
   graphCost,
   lowerPrecision,
+  optimize,
   recompute,
 } from '../compiler/index.ts';
 import type { Tensor } from '../graph/index.ts';
@@ -121,10 +120,9 @@ function blockPaths(graph: Graph): string[] {
 function finish(
   graph: Graph,
   name: string,
-  { threads, lanes }: Pick<ProgramConfig, 'threads' | 'lanes'>,
+  { precision, threads, lanes }: Pick<ProgramConfig, 'precision' | 'threads' | 'lanes'>,
 ): Program {
-  const live = eliminateDead(graph).graph;
-  return compile(foldCasts(live).graph, { name, threads, lanes });
+  return compile(optimize(graph, precision), { name, threads, lanes });
 }
 
 function addAccumulation(graph: Graph, gradients: ReadonlyMap<ParameterSpec, Tensor>, loss: Tensor): void {
@@ -172,7 +170,7 @@ export function evaluationProgram(
   graph.output('tokenLoss', tokenLoss);
   const lowered = config.precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
   return {
-    program: finish(lowered, 'evaluate', { threads: config.threads, lanes: false }),
+    program: finish(lowered, 'evaluate', { ...config, lanes: false }),
     parameters: built.parameters,
     shadows: built.parameters.filter((spec) => lowered.findSource('shadow', spec.name)),
   };
