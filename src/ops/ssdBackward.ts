@@ -1,0 +1,163 @@
+/**
+ * The gradient of the scan of Mamba-2. The states inside a chunk are computed again from the state that entered it; a
+ * kernel takes a chunk as matrix products, as in the forward pass.
+ */
+import type { FloatValues, Tensor } from '../graph/index.ts';
+import { defineOperation } from '../graph/index.ts';
+import { traffic } from './cost.ts';
+import type { Around } from './recurrence.ts';
+import { chunkCount, runBack } from './recurrence.ts';
+import type { FloatType } from './require.ts';
+import { FLOAT32, FLOATS } from './require.ts';
+import { expectType, floatsOf, optionalFloats, requireType, store, storedType } from './sequence.ts';
+import type { SsdAttributes, SsdInputs, SsdOperands } from './ssdOperands.ts';
+import { checkSsd, chunkPairs, readSsd, ssdRecurrence, ssdSizes } from './ssdOperands.ts';
+
+/** Sums of gradients, in the shapes of their operands. */
+interface Gradients {
+  readonly x: Float64Array;
+  readonly dt: Float64Array;
+  readonly aLog: Float64Array;
+  readonly b: Float64Array;
+  readonly c: Float64Array;
+  readonly d: Float64Array;
+  readonly dtBias: Float64Array;
+}
+
+function zeroGradients({ batch, length, heads, headSize, groups, states }: SsdOperands): Gradients {
+  const tokens = batch * length;
+  return {
+    x: new Float64Array(tokens * heads * headSize),
+    dt: new Float64Array(tokens * heads),
+    aLog: new Float64Array(heads),
+    b: new Float64Array(tokens * groups * states),
+    c: new Float64Array(tokens * groups * states),
+    d: new Float64Array(heads),
+    dtBias: new Float64Array(heads),
+  };
+}
+
+/** One position, backwards; the states around it are [H, P, N]. */
+function stepBack(
+  operands: SsdOperands,
+  gradients: Gradients,
+  dy: FloatValues | undefined,
+  { before, after, carried }: Around,
+  token: number,
+): void {
+  const { heads, headSize, states: count, x, b, c, d, decay, step, group } = operands;
+  for (let h = 0; h < heads; h++) {
+    const { size, slope } = step(token, h);
+    const keep = Math.exp(size * decay[h]);
+    const from = group(token, h);
+    let dExponent = 0; // of Δ A
+    let dSize = 0;
+    for (let p = 0; p < headSize; p++) {
+      const at = (token * heads + h) * headSize + p;
+      const dOut = dy ? dy[at] : 0;
+      let dInput = 0; // of Δ x, the factor of B
+      for (let n = 0; n < count; n++) {
+        const i = (h * headSize + p) * count + n;
+        const dState = carried[i] + dOut * c[from + n];
+        gradients.c[from + n] += dOut * after[i];
+        gradients.b[from + n] += dState * size * x[at];
+        dInput += dState * b[from + n];
+        dExponent += dState * before[i] * keep;
+        carried[i] = dState * keep;
+      }
+      gradients.x[at] = dInput * size + dOut * d[h];
+      gradients.d[h] += dOut * x[at];
+      dSize += dInput * x[at];
+    }
+    dSize += dExponent * decay[h];
+    gradients.aLog[h] += dExponent * size * decay[h]; // dA/daLog = A
+    gradients.dt[token * heads + h] = dSize * slope;
+    gradients.dtBias[h] += dSize * slope;
+  }
+}
+
+const ssdBackwardOperation = defineOperation<SsdAttributes>({
+  name: 'ssdBackward',
+  infer(inputs, attributes, fail) {
+    const { batch, length, heads, headSize, groups, states } = checkSsd(inputs, attributes, fail);
+    const [, , , , , , , , , , checkpoints, dy, dState] = inputs;
+    const chunks = chunkCount(length, attributes.chunk);
+    requireType(checkpoints, 'checkpoints', [batch, chunks, heads, headSize, states], FLOAT32, fail);
+    if (!dy && !dState) return fail(`neither 'dy' nor 'dState' is given.`);
+    expectType(dy, 'dy', [batch, length, heads, headSize], FLOATS, fail);
+    expectType(dState, 'dState', [batch, heads, headSize, states], FLOAT32, fail);
+    return [
+      storedType([batch, length, heads, headSize], attributes.dtype, fail),
+      { shape: [batch, length, heads], dtype: 'float32' },
+      { shape: [heads], dtype: 'float32' },
+      { shape: [batch, length, groups, states], dtype: 'float32' },
+      { shape: [batch, length, groups, states], dtype: 'float32' },
+      { shape: [heads], dtype: 'float32' },
+      { shape: [heads], dtype: 'float32' },
+      { shape: [batch, heads, headSize, states], dtype: 'float32' },
+    ];
+  },
+  cost(inputs, outputs, { chunk }) {
+    const sizes = ssdSizes(inputs);
+    const { batch, length, heads, headSize, groups, states } = sizes;
+    const tokens = batch * length;
+    const numbers = heads * headSize;
+    const pairs = chunkPairs(sizes, chunk);
+    return {
+      model: 0,
+      // Within chunks: the scores again, dB and dC per group, the scores' gradient and dx per head. Between chunks: the
+      // states' share of dx, dB and dC, and the carried gradient. Then the direct path.
+      executed: pairs * (6 * groups * states + 4 * numbers) + tokens * numbers * (8 * states + 4),
+      elementwise: 6 * tokens * heads + 6 * pairs * heads,
+      bytes: traffic(inputs, outputs),
+    };
+  },
+  evaluate(inputs, outputs, attributes) {
+    const operands = readSsd(inputs, attributes);
+    const checkpoints = floatsOf(inputs[10], 'checkpoints');
+    const dy = optionalFloats(inputs[11], 'dy');
+    const dNextState = optionalFloats(inputs[12], 'dState');
+    const gradients = zeroGradients(operands);
+    const recurrence = ssdRecurrence(operands);
+    const dState = runBack(recurrence, attributes.chunk, checkpoints, dNextState, (around, row, t) =>
+      stepBack(operands, gradients, dy, around, row * operands.length + t),
+    );
+    const { x, dt, aLog, b, c, d, dtBias } = gradients;
+    [x, dt, aLog, b, c, d, dtBias, dState].forEach((values, output) => {
+      store(outputs[output], values);
+    });
+  },
+  storableOutputs: [0],
+});
+
+export interface SsdBackwardInputs extends SsdInputs {
+  /** [B, ⌈L/chunk⌉, H, P, N], from the forward call. */
+  readonly checkpoints: Tensor;
+  /** [B, L, H, P]. This, the gradient of the new state [B, H, P, N], or both. */
+  readonly dy?: Tensor | undefined;
+  readonly dState?: Tensor | undefined;
+}
+
+/**
+ * Gradients of all float operands of the scan, in their shapes; that of the old state has no meaning when there was
+ * none. A Δ beyond its bounds passes no gradient to dt. `chunk` and the bounds must be those of the forward call;
+ * `dtype` says how dx is stored.
+ */
+export function ssdBackward(
+  inputs: SsdBackwardInputs,
+  options: {
+    readonly chunk: number;
+    readonly dtLow?: number | undefined;
+    readonly dtHigh?: number | undefined;
+    readonly dtype?: FloatType;
+  },
+) {
+  const { x, dt, aLog, b, c, d, dtBias, documents, state, document, checkpoints, dy } = inputs;
+  const { chunk, dtLow, dtHigh, dtype = 'float32' } = options;
+  const [dx, dDt, dALog, dB, dC, dD, dDtBias, dState] = x.graph.apply(
+    ssdBackwardOperation,
+    [x, dt, aLog, b, c, d, dtBias, documents, state, document, checkpoints, dy, inputs.dState],
+    { chunk, dtLow, dtHigh, dtype },
+  );
+  return { dx, dDt, dALog, dB, dC, dD, dDtBias, dState };
+}

@@ -1,0 +1,170 @@
+/** What the scan of Mamba-2 and its backward pass have in common: operands, their checks, and one step in time. */
+import type { FloatValues, Operand, Tensor, TensorType } from '../graph/index.ts';
+import { activations } from './activations.ts';
+import type { Documents } from './documents.ts';
+import { readDocuments } from './documents.ts';
+import type { Recurrence } from './recurrence.ts';
+import type { Fail, FloatType } from './require.ts';
+import { FLOAT32, FLOATS, INT32, requirePositiveInteger } from './require.ts';
+import {
+  expectStateDocument,
+  expectType,
+  floatsOf,
+  optionalFloats,
+  requireType,
+  sizesOf,
+} from './sequence.ts';
+
+export interface SsdInputs {
+  /** [B, L, H, P], float32 or bfloat16, like dt, b and c. */
+  readonly x: Tensor;
+  /** [B, L, H]: before bias and softplus. */
+  readonly dt: Tensor;
+  /** [H]: A = −exp(aLog), one number per head. */
+  readonly aLog: Tensor;
+  /** [B, L, G, N], where G divides H. */
+  readonly b: Tensor;
+  /** [B, L, G, N]. */
+  readonly c: Tensor;
+  /** [H]: the direct path from x to y. */
+  readonly d: Tensor;
+  /** [H]. */
+  readonly dtBias: Tensor;
+  /** [B, L] int32. */
+  readonly documents?: Tensor | undefined;
+  /** [B, H, P, N]: the state before the first position. */
+  readonly state?: Tensor | undefined;
+  /** [B] int32: the document of the state; needed with `documents` and `state`. */
+  readonly document?: Tensor | undefined;
+}
+
+/** An absent bound of Δ bounds nothing. */
+export type SsdAttributes = {
+  readonly chunk: number;
+  readonly dtLow: number | undefined;
+  readonly dtHigh: number | undefined;
+  readonly dtype: FloatType;
+};
+
+export interface SsdSizes {
+  readonly batch: number;
+  readonly length: number;
+  readonly heads: number;
+  /** P: numbers of one head. */
+  readonly headSize: number;
+  readonly groups: number;
+  /** N: states per number. */
+  readonly states: number;
+}
+
+/** Checks the first ten operands. */
+export function checkSsd(
+  inputs: readonly (TensorType | undefined)[],
+  { chunk, dtLow = 0, dtHigh = Number.POSITIVE_INFINITY }: SsdAttributes,
+  fail: Fail,
+): SsdSizes {
+  const [x, dt, aLog, b, c, d, dtBias, documents, state, document] = inputs;
+  const [batch, length, heads, headSize] = sizesOf(x, 'x', 'B, L, H, P', fail);
+  const [, , groups, states] = sizesOf(b, 'b', 'B, L, G, N', fail);
+  if (heads % groups !== 0) {
+    return fail(`${heads} heads cannot share ${groups} groups evenly; the groups must divide the heads.`);
+  }
+  requirePositiveInteger(chunk, 'chunk', fail);
+  if (!(dtLow >= 0 && dtLow <= dtHigh)) {
+    return fail(`attributes dtLow and dtHigh are ${dtLow} and ${dtHigh}; 0 ≤ dtLow ≤ dtHigh must hold.`);
+  }
+  expectType(x, 'x', [batch, length, heads, headSize], FLOATS, fail);
+  requireType(dt, 'dt', [batch, length, heads], FLOATS, fail);
+  requireType(aLog, 'aLog', [heads], FLOAT32, fail);
+  expectType(b, 'b', [batch, length, groups, states], FLOATS, fail);
+  requireType(c, 'c', [batch, length, groups, states], FLOATS, fail);
+  requireType(d, 'd', [heads], FLOAT32, fail);
+  requireType(dtBias, 'dtBias', [heads], FLOAT32, fail);
+  expectType(documents, 'documents', [batch, length], INT32, fail);
+  expectType(state, 'state', [batch, heads, headSize, states], FLOAT32, fail);
+  expectType(document, 'document', [batch], INT32, fail);
+  expectStateDocument(state, documents, document, 'state', fail);
+  return { batch, length, heads, headSize, groups, states };
+}
+
+export function ssdSizes(inputs: readonly (TensorType | undefined)[]): SsdSizes {
+  const [batch, length, heads, headSize] = inputs[0]?.shape ?? [];
+  const [, , groups, states] = inputs[3]?.shape ?? [];
+  return { batch, length, heads, headSize, groups, states };
+}
+
+/**
+ * Pairs of positions of one chunk, over all chunks of all rows: what a kernel works on that takes the chunks as matrix
+ * products (the upper triangles of the last diagonal blocks included).
+ */
+export function chunkPairs({ batch, length }: SsdSizes, chunk: number): number {
+  const rest = length % chunk;
+  return batch * (Math.floor(length / chunk) * chunk * chunk + rest * rest);
+}
+
+/** The operands as the plain meaning reads them. */
+export interface SsdOperands extends SsdSizes {
+  readonly x: FloatValues;
+  readonly b: FloatValues;
+  readonly c: FloatValues;
+  readonly d: FloatValues;
+  /** A = −exp(aLog), [H]. */
+  readonly decay: Float64Array;
+  readonly documents: Documents;
+  readonly state: FloatValues | undefined;
+  /** Δ = clamp(softplus(dt + dtBias), dtLow, dtHigh) of head `h` of a token, and its slope in dt. */
+  step(token: number, h: number): { readonly size: number; readonly slope: number };
+  /** Where the numbers of the group of head `h` begin in b and c. */
+  group(token: number, h: number): number;
+}
+
+export function readSsd(
+  inputs: readonly (Operand | undefined)[],
+  { dtLow = 0, dtHigh = Number.POSITIVE_INFINITY }: SsdAttributes,
+): SsdOperands {
+  const sizes = ssdSizes(inputs);
+  const { batch, length, heads, groups, states } = sizes;
+  const dt = floatsOf(inputs[1], 'dt');
+  const dtBias = floatsOf(inputs[6], 'dtBias');
+  const { softplus } = activations;
+  const step = (token: number, h: number): { size: number; slope: number } => {
+    const raw = dt[token * heads + h] + dtBias[h];
+    const size = softplus.value(raw);
+    if (size < dtLow) return { size: dtLow, slope: 0 };
+    if (size > dtHigh) return { size: dtHigh, slope: 0 };
+    return { size, slope: softplus.derivative(raw) };
+  };
+  return {
+    ...sizes,
+    step,
+    x: floatsOf(inputs[0], 'x'),
+    decay: Float64Array.from(floatsOf(inputs[2], 'aLog'), (value) => -Math.exp(value)),
+    b: floatsOf(inputs[3], 'b'),
+    c: floatsOf(inputs[4], 'c'),
+    d: floatsOf(inputs[5], 'd'),
+    documents: readDocuments([batch, length], inputs[7], inputs[9]),
+    state: optionalFloats(inputs[8], 'state'),
+    group: (token, h) => (token * groups + Math.floor((h * groups) / heads)) * states,
+  };
+}
+
+/** S ← exp(Δ A) S + Δ x ⊗ B on the states [H, P, N] of a row. */
+export function ssdRecurrence(operands: SsdOperands): Recurrence {
+  const { batch, length, heads, headSize, states: count, x, b, decay, documents, step, group } = operands;
+  return {
+    ...{ batch, length, documents, stateSize: heads * headSize * count },
+    advance(state, row, t) {
+      const token = row * length + t;
+      for (let h = 0; h < heads; h++) {
+        const { size } = step(token, h);
+        const keep = Math.exp(size * decay[h]);
+        const from = group(token, h);
+        for (let p = 0; p < headSize; p++) {
+          const input = size * x[(token * heads + h) * headSize + p];
+          const at = (h * headSize + p) * count;
+          for (let n = 0; n < count; n++) state[at + n] = keep * state[at + n] + input * b[from + n];
+        }
+      }
+    },
+  };
+}
