@@ -4,6 +4,7 @@ import { Graph } from '../graph/index.ts';
 import {
   add,
   cast,
+  concat,
   glu,
   linearCrossEntropy,
   matmul,
@@ -11,10 +12,12 @@ import {
   reshape,
   rmsNorm,
   scale,
+  split,
   sum,
 } from '../ops/index.ts';
 import { floats } from '../ops/testing.ts';
 import { runGraph } from '../runtime/testing.ts';
+import { compile } from './compile.ts';
 import { differentiate } from './differentiate.ts';
 import { eliminateDead } from './eliminateDead.ts';
 import { foldAdds } from './foldAdds.ts';
@@ -22,7 +25,9 @@ import { foldCasts } from './foldCasts.ts';
 import { fuseLoss } from './fuseLoss.ts';
 import { graphCost, trainingFlops } from './graphCost.ts';
 import { lowerPrecision } from './lowerPrecision.ts';
+import { optimize } from './optimize.ts';
 import { recompute } from './recompute.ts';
+import { storeActivations } from './storeActivations.ts';
 
 function names(graph: Graph): string[] {
   return graph.nodes.map((node) => node.operation.name);
@@ -111,6 +116,73 @@ describe('foldCasts', () => {
     expect(names(folded)).toEqual(['rmsNorm', 'scale', 'cast', 'matmul', 'matmul', 'add']);
     expect(folded.nodes[0].outputs[0].dtype).toBe('bfloat16');
     expect(folded.outputs.get('kept')?.dtype).toBe('float32');
+  });
+});
+
+describe('storeActivations', () => {
+  it('stores what the forward pass keeps in BF16, and neither sums nor gradients nor results', () => {
+    const graph = new Graph();
+    const x = graph.source('input', 'x', [3, 8]);
+    const w = graph.source('parameter', 'w', [8, 8]);
+    const gates = split(matmul(rmsNorm(x, undefined, { epsilon: 1e-5 }), w), [4, 4]);
+    const hidden = glu(gates[0], reshape(gates[1], [3, 4]), { kind: 'silu' });
+    const y = add(x, concat([hidden, hidden]));
+    graph.output('host', scale(y, 2));
+    const { graph: both, map, gradients } = differentiate(graph, sum(multiply(y, y)), [w]);
+    const gradient = gradients.get(w);
+    if (gradient) both.output('dw', gradient);
+    const { graph: low } = eliminateDead(lowerPrecision(both).graph);
+    const { graph: stored } = storeActivations(low);
+    const dtypes = (direction: string): string[] =>
+      stored.nodes
+        .filter((node) => node.direction === direction)
+        .map((node) => `${node.operation.name} ${node.outputs[0].dtype}`);
+    expect(dtypes('forward')).toEqual([
+      'rmsNorm bfloat16',
+      'matmul bfloat16',
+      'split bfloat16',
+      'reshape bfloat16',
+      'glu bfloat16',
+      'concat bfloat16',
+      'add float32',
+      'scale float32',
+      'multiply float32',
+      'sum float32',
+    ]);
+    expect(map(y).dtype).toBe('float32');
+    const backward = dtypes('backward').filter((name) => name.endsWith('bfloat16'));
+    expect(backward).toEqual(['cast bfloat16']);
+  });
+
+  it('changes values by no more than the rounding of BF16', async () => {
+    const low = eliminateDead(lowerPrecision(stack(false)).graph).graph;
+    const { graph: stored } = storeActivations(low);
+    const bytes = (graph: Graph): number =>
+      compile(graph, { name: 'test', threads: 1 }).buffers.reduce((total, buffer) => total + buffer.bytes, 0);
+    expect(bytes(stored)).toBeLessThan(bytes(low));
+    const [before, after] = [await runGraph(low, stackValues), await runGraph(stored, stackValues)];
+    // In float64 nothing is rounded: the same calls on the same values.
+    expect(after.outputs).toEqual(before.outputs);
+    const rounded = await runGraph(stored, stackValues, { precision: 'float32' });
+    for (const [name, values] of Object.entries(before.outputs)) {
+      const largest = Math.max(...values.map(Math.abs));
+      values.forEach((value, i) => {
+        expect(Math.abs(rounded.outputs[name][i] - value)).toBeLessThan(0.03 * largest);
+      });
+    }
+  });
+});
+
+describe('optimize', () => {
+  it('leaves float32 graphs in float32', () => {
+    const graph = optimize(stack(false), 'float32');
+    expect(graph.nodes.every((node) => node.outputs.every((output) => output.dtype === 'float32'))).toBe(
+      true,
+    );
+    const low = optimize(lowerPrecision(stack(false)).graph, 'bfloat16');
+    expect(names(low).filter((name) => name === 'cast').length).toBeLessThan(
+      names(lowerPrecision(stack(false)).graph).filter((name) => name === 'cast').length,
+    );
   });
 });
 

@@ -4,7 +4,7 @@
  */
 import type { StateBinding } from '../blocks/index.ts';
 import type { Program } from '../compiler/index.ts';
-import { compile, eliminateDead, foldCasts, lowerPrecision } from '../compiler/index.ts';
+import { compile, lowerPrecision, optimize } from '../compiler/index.ts';
 import { Graph } from '../graph/index.ts';
 import { buildModel } from '../models/build.ts';
 import type { ModelConfig } from '../models/config.ts';
@@ -46,7 +46,7 @@ export function pieceProgram(model: ModelConfig, options: PieceOptions): PiecePr
   });
   const lowered = precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
   return {
-    program: compile(foldCasts(eliminateDead(lowered).graph).graph, { name: `piece of ${length}`, threads }),
+    program: compile(optimize(lowered, precision), { name: `piece of ${length}`, threads }),
     parameters: built.parameters,
     shadows: built.parameters.filter((spec) => lowered.findSource('shadow', spec.name)),
     states: built.states,
