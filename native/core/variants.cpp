@@ -9,9 +9,11 @@
 namespace braid {
 
 // Which variants are compiled in is the build script's decision.
-#define BRAID_DECLARE(name)      \
-  namespace name {               \
-  KernelTable makeKernelTable(); \
+#define BRAID_DECLARE(name)                                  \
+  namespace name {                                           \
+  KernelTable makeKernelTable();                             \
+  void gemm(Team&, const GemmArguments&);                    \
+  void gemmSerial(Team&, int thread, const GemmArguments&);  \
   }
 #if defined(BRAID_HAS_AVX512BF16)
 BRAID_DECLARE(avx512bf16)
@@ -57,15 +59,15 @@ std::vector<Variant> makeVariants() {
   std::vector<Variant> all;
   [[maybe_unused]] const Cpu cpu = detect();
 #if defined(BRAID_HAS_AVX512BF16)
-  all.push_back({"avx512bf16", cpu.avx512bf16, avx512bf16::makeKernelTable});
+  all.push_back({"avx512bf16", cpu.avx512bf16, avx512bf16::makeKernelTable, avx512bf16::gemm, avx512bf16::gemmSerial});
 #endif
 #if defined(BRAID_HAS_AVX512)
-  all.push_back({"avx512", cpu.avx512, avx512::makeKernelTable});
+  all.push_back({"avx512", cpu.avx512, avx512::makeKernelTable, avx512::gemm, avx512::gemmSerial});
 #endif
 #if defined(BRAID_HAS_AVX2)
-  all.push_back({"avx2", cpu.avx2, avx2::makeKernelTable});
+  all.push_back({"avx2", cpu.avx2, avx2::makeKernelTable, avx2::gemm, avx2::gemmSerial});
 #endif
-  all.push_back({"portable", true, portable::makeKernelTable});
+  all.push_back({"portable", true, portable::makeKernelTable, portable::gemm, portable::gemmSerial});
   return all;
 }
 

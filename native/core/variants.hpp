@@ -7,10 +7,15 @@
 
 namespace braid {
 
+struct GemmArguments;
+
 struct Variant {
   const char* name;  // avx512bf16, avx512, avx2, portable
   bool supported;    // by this CPU
   KernelTable (*makeTable)();
+  // The product itself, which the kernels share (kernels/gemm.hpp).
+  void (*gemm)(Team&, const GemmArguments&);
+  void (*gemmSerial)(Team&, int thread, const GemmArguments&);
 };
 
 // All compiled variants, best first.

@@ -8,7 +8,7 @@
 #include "../core/team.hpp"
 #include "../core/tensor.hpp"
 
-namespace braid::BRAID_VARIANT {
+namespace braid {
 
 // A matrix in memory: element (row, column) stands at row·stride + column, or, transposed, at column·stride + row.
 // Rows and columns are those of the product: a is m × k, b is k × n. Linear weights [N, K] are a transposed b.
@@ -30,6 +30,10 @@ struct GemmArguments {
   int64_t addendStride = 0;
   bool accumulate = false;  // add to what c holds; c is float32 then
 };
+
+}  // namespace braid
+
+namespace braid::BRAID_VARIANT {
 
 // On all threads of the team. c overlaps neither operand; it may be the addend (same stride).
 void gemm(Team& team, const GemmArguments& arguments);

@@ -181,7 +181,25 @@ inline i32x16 load(const int32_t* p) {
 }
 inline void store(int32_t* p, const i32x16& v) { storeFrom(p, v); }
 
-inline f32x16 splat(float x) { return f32x16{} + x; }
+// Written out: 0 + x would be an addition, because of the sign of zero.
+inline void fillWith(f32x4& v, float x) { v = f32x4{x, x, x, x}; }
+#if defined(__AVX2__)
+inline void fillWith(f32x8& v, float x) { v = f32x8{x, x, x, x, x, x, x, x}; }
+#endif
+#if defined(__AVX512F__)
+inline void fillWith(f32x16& v, float x) { v = f32x16{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+#endif
+template <typename H>
+inline void fillWith(Wide<H>& v, float x) {
+  fillWith(v.lo, x);
+  fillWith(v.hi, x);
+}
+
+inline f32x16 splat(float x) {
+  f32x16 v;
+  fillWith(v, x);
+  return v;
+}
 inline f32x16 zero() { return f32x16{}; }
 inline i32x16 splatInt(int32_t x) { return i32x16{} + x; }
 

@@ -1,0 +1,70 @@
+// The inner kernel: a tile of the product, held in registers while k runs.
+#pragma once
+#include "gemmPack.hpp"
+
+namespace braid::BRAID_VARIANT {
+
+// The widest register, and how many rows and registers make a tile: as many accumulators as there are registers, less those
+// for the operands.
+#if defined(__AVX512F__)
+using Native = f32x16;
+constexpr int kTileRows = 14, kTileVectors = 2;
+#elif defined(__AVX2__)
+using Native = f32x8;
+constexpr int kTileRows = 6, kTileVectors = 2;
+#elif defined(__aarch64__)
+using Native = f32x4;
+constexpr int kTileRows = 8, kTileVectors = 3;
+#else
+using Native = f32x4;
+constexpr int kTileRows = 6, kTileVectors = 2;
+#endif
+constexpr int kNativeWidth = static_cast<int>(sizeof(Native) / sizeof(float));
+constexpr int kTileColumns = kTileVectors * kNativeWidth;
+
+template <typename T>
+inline Native multiplyAdd(FloatUnits<T>, float a, const Native& b, const Native& c) {
+  Native left;
+  fillWith(left, a);
+  return left * b + c;
+}
+#if defined(__AVX512BF16__)
+inline Native multiplyAdd(PairUnits, float a, const Native& b, const Native& c) {
+  return (Native)_mm512_dpbf16_ps((__m512)c, (__m512bh)_mm512_set1_ps(a), (__m512bh)b);
+}
+#endif
+
+// out[Rows, kTileColumns] = Σ over `units` of the first Rows lines of panel a times panel b.
+template <typename Units, int Rows>
+void multiplyTile(int64_t units, const float* a, const float* b, float* out) {
+  Native sum[Rows][kTileVectors] = {};
+  for (int64_t u = 0; u < units; u++) {
+    Native right[kTileVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; v++) loadInto(right[v], b + v * kNativeWidth);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; r++) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; v++) sum[r][v] = multiplyAdd(Units{}, a[r], right[v], sum[r][v]);
+    }
+    a += kTileRows;
+    b += kTileColumns;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; r++) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; v++) storeFrom(out + r * kTileColumns + v * kNativeWidth, sum[r][v]);
+  }
+}
+
+// The smallest compiled kernel that covers `rows`.
+template <typename Units>
+void multiplyTile(int64_t rows, int64_t units, const float* a, const float* b, float* out) {
+  constexpr int kQuarter = (kTileRows + 3) / 4, kHalf = (kTileRows + 1) / 2, kMost = kQuarter + kHalf;
+  if (rows > kMost) return multiplyTile<Units, kTileRows>(units, a, b, out);
+  if (rows > kHalf) return multiplyTile<Units, kMost>(units, a, b, out);
+  if (rows > kQuarter) return multiplyTile<Units, kHalf>(units, a, b, out);
+  multiplyTile<Units, kQuarter>(units, a, b, out);
+}
+
+}  // namespace braid::BRAID_VARIANT
