@@ -23,7 +23,6 @@ export { describeEnvironment } from './environment.ts';
 export { integerInput, numberInput } from './inputs.ts';
 export type { LoopOptions, Outcome, Validation } from './loop.ts';
 export { resume, trainRun } from './loop.ts';
-export { executorFor, machineDefaults } from './machine.ts';
 export type { MemoryPlan } from './memory.ts';
 export { checkMemory, planMemory } from './memory.ts';
 export type { StepMetrics } from './metrics.ts';

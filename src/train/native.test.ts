@@ -4,11 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { byteTokenizer, packDocuments } from '../data/index.ts';
-import { inspectNative } from '../runtime/index.ts';
+import { createExecutor, inspectNative } from '../runtime/index.ts';
 import type { FrozenRunConfig } from './config.ts';
 import { freeze, parseRunConfig } from './config.ts';
 import { resume, trainRun } from './loop.ts';
-import { executorFor } from './machine.ts';
 import { createRun, openRun } from './run.ts';
 import { Trainer } from './trainer.ts';
 
@@ -49,7 +48,8 @@ async function train(name: string, config: FrozenRunConfig, stops: readonly numb
   let tensors: { key: string; values: number[] }[] = [];
   for (const until of stops) {
     const run = openRun(join(folder, name));
-    const trainer = new Trainer({ ...run.config, executor: executorFor(run.config.train), text: text });
+    const executor = createExecutor(config.train.executor, { threads: config.train.threads });
+    const trainer = new Trainer({ ...run.config, executor, text });
     await resume(run, trainer, (message) => expect.fail(message));
     await trainRun(run, trainer, { until });
     const { parameters, optimizer } = trainer.persistent;
