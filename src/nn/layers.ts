@@ -3,7 +3,7 @@
  * Shapes: B batch, L length, D width.
  */
 import type { Tensor } from '../graph/index.ts';
-import { embedding, matmul, rmsNorm } from '../ops/index.ts';
+import { matmul, rmsNorm } from '../ops/index.ts';
 import type { LayerContext } from './context.ts';
 import { parameter } from './context.ts';
 import type { Initializer } from './parameters.ts';
@@ -42,15 +42,6 @@ export function norm(x: Tensor, name: string, context: LayerContext): Tensor {
     value: 1,
   });
   return rmsNorm(x, weight, { epsilon: context.epsilon });
-}
-
-/**
- * Rows of the table `name.weight` [vocabulary, D].
- * @param ids [B, L] int32
- */
-export function embed(ids: Tensor, name: string, vocabulary: number, context: LayerContext): Tensor {
-  const table = parameter(context, `${name}.weight`, [vocabulary, context.width], normal(context.deviation));
-  return embedding(table, ids);
 }
 
 function normal(deviation: number): Initializer {

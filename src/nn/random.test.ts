@@ -78,11 +78,30 @@ describe('randomStream', () => {
     expect(Math.min(...uniforms.slice(0, 1000))).toBeGreaterThanOrEqual(-1);
   });
 
-  it('fills from an offset as if filled in one piece', () => {
+  it('fills from any offset with the numbers of their indices', () => {
+    for (const offset of [0, 1, 2, 3, 4, 13]) {
+      const stream = randomStream(5, 'x');
+      const normals = new Float64Array(23).map((_, i) => stream.normal(offset + i) * 3);
+      const filled = new Float32Array(23);
+      stream.fillNormal(filled, 3, offset);
+      filled.forEach((value, i) => {
+        expect(value).toBeCloseTo(normals[i], 5);
+      });
+      const uniforms = new Float32Array(23);
+      stream.fillUniform(uniforms, -1, 1, offset);
+      uniforms.forEach((value, i) => {
+        expect(value).toBeCloseTo(2 * stream.uniform(offset + i) - 1, 6);
+      });
+    }
+  });
+
+  it('fills in pieces as in one piece', () => {
     const whole = new Float32Array(33);
-    randomStream(5, 'x').fillNormal(whole);
-    const tail = new Float32Array(20);
-    randomStream(5, 'x').fillNormal(tail, 1, 13);
-    expect([...tail]).toEqual([...whole.slice(13)]);
+    randomStream(5, 'x').fillNormal(whole, 0.02);
+    for (const cut of [1, 2, 13, 16]) {
+      const tail = new Float32Array(33 - cut);
+      randomStream(5, 'x').fillNormal(tail, 0.02, cut);
+      expect([...tail]).toEqual([...whole.slice(cut)]);
+    }
   });
 });

@@ -104,12 +104,15 @@ export function randomStream(seed: number, name: string): RandomStream {
     return words[index % 4];
   };
   // The half keeps both ends out, so that a logarithm of the result is finite.
-  const uniform = (index: number): number => (uint32(index) + 0.5) / 0x100000000;
+  const toUniform = (word: number): number => (word + 0.5) / 0x100000000;
+  const uniform = (index: number): number => toUniform(uint32(index));
+  const radius = (word: number): number => Math.sqrt(-2 * Math.log(toUniform(word)));
+  const angle = (word: number): number => 2 * Math.PI * toUniform(word);
   const normal = (index: number): number => {
     const first = index - (index % 2);
-    const radius = Math.sqrt(-2 * Math.log(uniform(first)));
-    const angle = 2 * Math.PI * uniform(first + 1);
-    return radius * (index % 2 === 0 ? Math.cos(angle) : Math.sin(angle));
+    const length = radius(uint32(first));
+    const turn = angle(uint32(first + 1));
+    return length * (index % 2 === 0 ? Math.cos(turn) : Math.sin(turn));
   };
 
   return {
@@ -120,7 +123,19 @@ export function randomStream(seed: number, name: string): RandomStream {
       for (let i = 0; i < target.length; i++) target[i] = low + (high - low) * uniform(offset + i);
     },
     fillNormal(target, deviation = 1, offset = 0) {
-      for (let i = 0; i < target.length; i++) target[i] = deviation * normal(offset + i);
+      let i = 0;
+      for (; i < target.length && (offset + i) % 4 !== 0; i++) target[i] = deviation * normal(offset + i);
+      // Whole blocks make two pairs each: a model has hundreds of millions of these.
+      for (; i + 4 <= target.length; i += 4) {
+        load((offset + i) / 4);
+        for (let pair = 0; pair < 4; pair += 2) {
+          const length = radius(words[pair]);
+          const turn = angle(words[pair + 1]);
+          target[i + pair] = deviation * (length * Math.cos(turn));
+          target[i + pair + 1] = deviation * (length * Math.sin(turn));
+        }
+      }
+      for (; i < target.length; i++) target[i] = deviation * normal(offset + i);
     },
   };
 }

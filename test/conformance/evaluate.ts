@@ -61,9 +61,10 @@ export function open(
   graph: Graph,
   outputs: Readonly<Record<string, Tensor>>,
   executor: Executor = exact,
+  lanes = false,
 ): Session {
   for (const [name, tensor] of Object.entries(outputs)) graph.output(name, tensor);
-  const program = compile(graph, { name: 'conformance', threads: executor.threads });
+  const program = compile(graph, { name: 'conformance', threads: executor.threads, lanes });
   const store = executor.createStore();
   const persistent = program.buffers.flatMap((buffer) =>
     buffer.role !== 'workspace' && isPersistent(buffer.role)

@@ -9,7 +9,7 @@ import { add, dot } from '../../src/ops/index.ts';
 import type { Executor } from '../../src/runtime/index.ts';
 import { createNativeExecutor, createReferenceExecutor, inspectNative } from '../../src/runtime/index.ts';
 import { exact, normals, open, parameterValues, type Results, relativeError } from './evaluate.ts';
-import { type Setup, type Subject, subjects } from './subjects.ts';
+import { blockSubjects, type Setup, type Subject, subjects } from './subjects.ts';
 
 const native = inspectNative();
 
@@ -19,6 +19,7 @@ async function results(
   setup: Setup,
   executors: readonly Executor[],
   low: boolean,
+  lanes = false,
 ): Promise<Results[]> {
   const { batch, length, documents, start = 0 } = setup;
   const built = subject.build(setup);
@@ -72,7 +73,7 @@ async function results(
   const lowered = low ? optimize(lowerPrecision(derived.graph).graph, 'bfloat16') : derived.graph;
   const found: Results[] = [];
   for (const executor of executors) {
-    const session = open(lowered, {}, executor);
+    const session = open(lowered, {}, executor, lanes);
     found.push(await session.run(values));
     session.dispose();
   }
@@ -119,6 +120,14 @@ describe.skipIf(!native.available)(`native equals reference (${native.isa ?? nat
           expect(relativeError(actual.get(name) ?? [], values), what).toBeLessThan(tolerance);
         }
       }
+    }
+  });
+
+  it.each(blockSubjects)('$label, branches in lanes', async (subject) => {
+    const [setup] = setups(subject);
+    const [expected, actual] = await results(subject, setup, [reference, executor], false, true);
+    for (const [name, values] of expected) {
+      expect(relativeError(actual.get(name) ?? [], values), name).toBeLessThan(1e-4);
     }
   });
 });

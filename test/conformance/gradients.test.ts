@@ -1,13 +1,14 @@
 /**
  * Law: the gradient of every parameter, of the input and of the initial state equals central differences, for a loss that
- * reads the output and the final state. In float64, with packed rows and with states.
+ * reads the output and the final state. In float64, with packed rows and with states; along a random direction per tensor,
+ * and, for single layers, element by element in tensors of up to 64.
  */
 import { describe, expect, it } from 'vitest';
 import { differentiate } from '../../src/compiler/index.ts';
 import { elementCount, type Tensor } from '../../src/graph/index.ts';
 import { add, dot } from '../../src/ops/index.ts';
 import { normals, open, parameterValues } from './evaluate.ts';
-import { type Built, type Setup, type Subject, subjects } from './subjects.ts';
+import { type Built, layerSubjects, type Setup, type Subject, subjects } from './subjects.ts';
 
 const step = 1e-5;
 const tolerance = 1e-6;
@@ -49,7 +50,7 @@ function inputValues(built: Built, { batch, length, documents, start = 0, capaci
   return values;
 }
 
-async function check(subject: Subject, setup: Setup): Promise<void> {
+async function check(subject: Subject, setup: Setup, elementwise: boolean = false): Promise<void> {
   const built = subject.build(setup);
   const values = inputValues(built, setup);
   const loss = projection(built, values);
@@ -70,18 +71,20 @@ async function check(subject: Subject, setup: Setup): Promise<void> {
     const key = `${variable.role}/${variable.name}`;
     const centre = Float64Array.from(values.get(key) ?? []);
     const gradient = results.get(`gradient${index}`) ?? new Float64Array(centre.length);
-    const direction = normals(`direction ${key}`, centre.length);
-    const lossAt = async (distance: number): Promise<number> => {
-      const moved = centre.map((value, i) => value + distance * direction[i]);
-      return (await session.run(new Map([...values, [key, moved]]))).get('loss')?.[0] ?? Number.NaN;
+    const along = async (direction: Float64Array): Promise<void> => {
+      const lossAt = async (distance: number): Promise<number> => {
+        const moved = centre.map((value, i) => value + distance * direction[i]);
+        return (await session.run(new Map([...values, [key, moved]]))).get('loss')?.[0] ?? Number.NaN;
+      };
+      const difference = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
+      const slope = gradient.reduce((sum, value, i) => sum + value * direction[i], 0);
+      // Slopes near zero are compared by the size of what they are made of.
+      const scale = Math.max(Math.abs(difference), Math.hypot(...gradient), 1e-3);
+      expect(Math.abs(slope - difference) / scale, `gradient of ${key}`).toBeLessThan(tolerance);
     };
-    const difference = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
-    const slope = gradient.reduce((sum, value, i) => sum + value * direction[i], 0);
-    // Slopes near zero are compared by the size of what they are made of.
-    const scale = Math.max(Math.abs(difference), Math.hypot(...gradient), 1e-3);
-    expect(Math.abs(slope - difference) / scale, `${subject.label}: gradient of ${key}`).toBeLessThan(
-      tolerance,
-    );
+    await along(normals(`direction ${key}`, centre.length));
+    if (!elementwise || centre.length > 64) continue;
+    for (let i = 0; i < centre.length; i++) await along(new Float64Array(centre.length).fill(1, i, i + 1));
   }
   session.dispose();
 }
@@ -91,6 +94,10 @@ describe('gradients equal finite differences', () => {
     const length = subject.lengths[subject.lengths.length - 1];
     await check(subject, { batch: 1, length });
     await check(subject, { batch: 2, length, documents: true });
+  });
+
+  it.each(layerSubjects)('$label, element by element', async (subject) => {
+    await check(subject, { batch: 1, length: 3, start: 1, capacity: 5, documents: true }, true);
   });
 
   it.each(subjects.filter(({ prefixStable }) => prefixStable))('$label, with states', async (subject) => {
