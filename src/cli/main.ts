@@ -17,7 +17,10 @@ const commands: Readonly<Record<string, Entry>> = {
   generate: { summary: 'continue a text with a trained run', load: () => import('./generate.ts') },
   bench: { summary: 'training speed and MFU of a preset', load: () => import('./bench.ts') },
   doctor: { summary: 'what this machine offers and what Braid chose', load: () => import('./doctor.ts') },
-  quickstart: { summary: 'compare FlowHN, LLaMA and Mamba on real text', load: () => import('./quickstart.ts') },
+  quickstart: {
+    summary: 'compare FlowHN, LLaMA and Mamba on real text',
+    load: () => import('./quickstart.ts'),
+  },
 };
 
 async function main(args: readonly string[]): Promise<void> {
@@ -25,7 +28,10 @@ async function main(args: readonly string[]): Promise<void> {
     .description('A workbench for hybrid language models: attention, Mamba and convolutions.')
     .version(version())
     .enablePositionalOptions()
-    .addHelpText('after', '\nExample:\n  braid plan flowhn-chunks-135m\n\n`braid COMMAND --help` explains a command.');
+    .addHelpText(
+      'after',
+      '\nExample:\n  braid plan flowhn-chunks-135m\n\n`braid COMMAND --help` explains a command.',
+    );
   const name = args.find((argument) => !argument.startsWith('-'));
   const wanted = name === undefined ? undefined : name === 'help' ? args[args.indexOf(name) + 1] : name;
   for (const [key, entry] of Object.entries(commands)) {

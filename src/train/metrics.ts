@@ -18,6 +18,8 @@ export interface StepMetrics {
   readonly tokensPerSecond: number;
   /** Seconds of training so far, validation and checkpoints not counted. */
   readonly seconds: number;
+  /** How evenly the lanes were loaded; absent where none ran. */
+  readonly laneBalance?: number;
   /** Validation after this step, where there was one. */
   readonly validation?: { readonly loss: number; readonly bitsPerByte: number };
 }

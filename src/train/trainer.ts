@@ -8,11 +8,19 @@ import { BraidError } from '../graph/index.ts';
 import type { ModelConfig } from '../models/config.ts';
 import type { ParameterSpec } from '../nn/index.ts';
 import { initialize } from '../nn/index.ts';
-import type { Executor, LoadedProgram, NonFinite, Store, StoredTensor } from '../runtime/executor.ts';
+import type {
+  Executor,
+  LaneStatistics,
+  LoadedProgram,
+  NonFinite,
+  Store,
+  StoredTensor,
+} from '../runtime/executor.ts';
 import type { Persistent, Progress } from './checkpoint.ts';
 import type { FrozenTrainConfig } from './config.ts';
 import { tokensPerStep } from './config.ts';
 import { integerInput, numberInput } from './inputs.ts';
+import { laneBalance } from './lanes.ts';
 import type { MemoryPlan } from './memory.ts';
 import { checkMemory, planMemory } from './memory.ts';
 import type { StepMetrics } from './metrics.ts';
@@ -134,7 +142,7 @@ export class Trainer {
     numberInput(this.#update.inputs, 'learningRate')[0] = rate;
     numberInput(this.#update.inputs, 'step')[0] = step;
     numberInput(this.#update.inputs, 'maxNorm')[0] = config.clip;
-    const loss = await this.#gradients();
+    const { loss, balance } = await this.#gradients();
     if (this.#update !== this.#step) await this.#update.run();
     const gradientNorm = numberInput(this.#update.outputs, 'norm')[0];
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
@@ -158,22 +166,24 @@ export class Trainer {
       learningRate: rate,
       tokensPerSecond: tokens / seconds,
       seconds: this.#progress.seconds,
+      ...(balance === undefined ? {} : { laneBalance: balance }),
     };
   }
 
-  /** Runs the forward and backward passes of a step on the next rows; returns the loss. */
-  async #gradients(check = false): Promise<number> {
+  /** Runs the forward and backward passes of a step on the next rows; returns the loss and the balance of the lanes. */
+  async #gradients(check = false): Promise<{ loss: number; balance: number | undefined }> {
     const { batch, length, accumulation } = this.config;
     // Every position of a training row has a target, so all weigh the same.
     numberInput(this.#step.inputs, 'weights').fill(1 / (accumulation * batch * length));
     let loss = 0;
+    const lanes: LaneStatistics[] = [];
     for (let part = 0; part < accumulation; part++) {
       this.#loader.fill(this.#rows, batch);
       if (accumulation > 1) numberInput(this.#step.inputs, 'keep')[0] = part === 0 ? 0 : 1;
-      await this.#step.run({ check });
+      lanes.push(...(await this.#step.run({ check })).lanes);
       loss += numberInput(this.#step.outputs, 'loss')[0];
     }
-    return loss;
+    return { loss, balance: laneBalance(lanes) };
   }
 
   /** Runs the step again, stopping at the first call whose result is not finite. The update changes nothing then. */

@@ -1,0 +1,84 @@
+/**
+ * Everything a training run needs, opened from its configuration: executor, text, trainer, and a meter for validation.
+ * Shared by `train`, `compare` and `bench`.
+ */
+import type { SplitCorpus, Tokenizer, TokenStream } from '../data/index.ts';
+import { brownCorpus, findTokenizer, packDocuments, splitCorpus, textCorpus } from '../data/index.ts';
+import { PerplexityMeter } from '../eval/index.ts';
+import type { Executor, NativeExecutor } from '../runtime/index.ts';
+import { createExecutor } from '../runtime/index.ts';
+import type {
+  DataConfig,
+  FrozenRunConfig,
+  MachineDefaults,
+  TrainConfig,
+  Validation,
+} from '../train/index.ts';
+import { Trainer } from '../train/index.ts';
+
+/** Rows in one validation batch: enough to fill the machine, few enough to need little memory. */
+const validationRows = 8;
+
+export interface Text {
+  readonly name: string;
+  readonly tokenizer: Tokenizer;
+  readonly train: TokenStream;
+  readonly validation: TokenStream;
+}
+
+export function openText(config: DataConfig): Text {
+  const corpus = config.text === 'brown' ? brownCorpus() : textCorpus(config.text);
+  const tokenizer = findTokenizer(config.tokenizer);
+  const split: SplitCorpus = splitCorpus(corpus, config.validateEvery);
+  return {
+    name: corpus.name,
+    tokenizer,
+    train: packDocuments(split.train, tokenizer),
+    validation: packDocuments(split.validation, tokenizer),
+  };
+}
+
+/** Instruction set of an executor, where it has kernels for several. */
+export function isaOf(executor: Executor): string | undefined {
+  return 'isa' in executor ? (executor as NativeExecutor).isa : undefined;
+}
+
+/** The executor that a configuration asks for, and what this machine offers through it. */
+export function openExecutor(train: Pick<TrainConfig, 'executor' | 'threads' | 'precision'>): {
+  executor: Executor;
+  machine: MachineDefaults;
+} {
+  const executor = createExecutor(train.executor, {
+    ...(train.threads > 0 ? { threads: train.threads } : {}),
+    precision: train.precision === 'float64' ? 'float64' : 'float32',
+  });
+  const bfloat16 = ['amx', 'avx512bf16'].includes(isaOf(executor) ?? '');
+  return { executor, machine: { threads: executor.threads, bfloat16 } };
+}
+
+export interface Session {
+  readonly trainer: Trainer;
+  validate(signal?: AbortSignal): Promise<Validation>;
+  dispose(): void;
+}
+
+export function openSession(config: FrozenRunConfig, executor: Executor, text: Text): Session {
+  const { model, train } = config;
+  const trainer = new Trainer({ model, train, executor, text: text.train });
+  const { length, lossChunk, precision, threads } = train;
+  const settings = { batch: validationRows, length, lossChunk, precision, threads };
+  let meter: PerplexityMeter | undefined;
+  return {
+    trainer,
+    async validate(signal) {
+      meter ??= new PerplexityMeter(model, settings, text.tokenizer, executor, trainer.store);
+      const options = { rows: train.validateRows, ...(signal ? { signal } : {}) };
+      const { loss, bitsPerByte } = await meter.measure(text.validation, options);
+      return { loss, bitsPerByte };
+    },
+    dispose() {
+      meter?.dispose();
+      trainer.dispose();
+    },
+  };
+}

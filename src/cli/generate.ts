@@ -1,0 +1,96 @@
+/** `braid generate`: continues a text with a trained run, as a stream. */
+import { Command, InvalidArgumentError } from 'commander';
+import { openExecutor } from '../bench/session.ts';
+import { createSession, decodeStream, encodePrompt, generate, loadModel } from '../generate/index.ts';
+import { openRun } from '../train/index.ts';
+import { onInterrupt } from './signals.ts';
+
+interface Options {
+  readonly prompt: string;
+  readonly tokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly seed: number;
+  readonly recompute?: boolean;
+  readonly executor?: 'native' | 'reference';
+  readonly json?: boolean;
+}
+
+export function command(): Command {
+  return new Command('generate')
+    .description('Continue a text with the newest checkpoint of a run.')
+    .argument('<run>', 'the folder of a run')
+    .option('-p, --prompt <text>', 'the text to continue', '')
+    .option('-n, --tokens <n>', 'most tokens to generate', number, 200)
+    .option('--temperature <t>', '0 always takes the most likely token', number, 0.8)
+    .option('--top-k <k>', 'only the k most likely tokens; 0: all', number, 0)
+    .option('--top-p <p>', 'only the most likely tokens that together reach p', number, 1)
+    .option('--seed <n>', 'the same seed continues the same prompt in the same way', number, 1)
+    .option('--recompute', 'compute the whole sequence again for every token (slow)')
+    .option('--executor <name>', 'native or reference (default: that of the run)')
+    .option('--json', 'print the text and the speed as JSON at the end')
+    .addHelpText(
+      'after',
+      '\nExample:\n  braid generate runs/flowhn-chunks-nano --prompt "The jury said" --tokens 300 --top-p 0.9',
+    )
+    .action(run);
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
+}
+
+async function run(folder: string, options: Options): Promise<void> {
+  const opened = openRun(folder);
+  const train = { ...opened.config.train, ...(options.executor ? { executor: options.executor } : {}) };
+  const { executor } = openExecutor(train);
+  const interruption = onInterrupt('Stopping.');
+  const model = await loadModel(opened, executor, (message) => process.stderr.write(`${message}\n`));
+  try {
+    const session = createSession(model, { recompute: options.recompute === true });
+    const prompt = encodePrompt(options.prompt, model.tokenizer);
+    const { temperature, topK, topP, seed } = options;
+    let count = 0;
+    const begin = performance.now();
+    const tokens = generate(session, prompt, {
+      sampling: { temperature, topK, topP, seed },
+      tokens: options.tokens,
+      stop: model.tokenizer.separator,
+      signal: interruption.signal,
+    });
+    const counted = (async function* () {
+      for await (const token of tokens) {
+        count++;
+        yield token;
+      }
+    })();
+    let text = '';
+    if (!options.json) process.stdout.write(options.prompt);
+    for await (const piece of decodeStream(counted, model.tokenizer)) {
+      text += piece;
+      if (!options.json) process.stdout.write(piece);
+    }
+    const tokensPerSecond = count / ((performance.now() - begin) / 1000);
+    if (options.json) {
+      const result = {
+        run: folder,
+        step: model.step,
+        prompt: options.prompt,
+        text,
+        tokens: count,
+        tokensPerSecond,
+      };
+      process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    } else {
+      process.stdout.write('\n');
+      process.stderr.write(`${count} tokens, ${tokensPerSecond.toFixed(1)} tokens/s, prompt included\n`);
+    }
+    session.dispose();
+  } finally {
+    interruption.release();
+    model.store.dispose();
+  }
+}

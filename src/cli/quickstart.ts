@@ -1,0 +1,50 @@
+/** `npm run quickstart`: FlowHN in all its strategies beside LLaMA, Mamba-1 and SHM, on real English text. */
+import { Command } from 'commander';
+import { presets } from '../models/index.ts';
+import { printComparison, runComparison } from './compare.ts';
+import { readSettings } from './settings.ts';
+
+const families = [
+  'llama',
+  'mamba1',
+  'shm',
+  'flowhn-none',
+  'flowhn-ae',
+  'flowhn-fa',
+  'flowhn-fac',
+  'flowhn-chunks',
+];
+
+/** Chosen so that all models together take a few minutes on two cores. */
+const settings = {
+  batch: 8,
+  steps: 400,
+  learningRate: 4e-3,
+  checkpointEvery: 0,
+};
+
+export function command(): Command {
+  return new Command('quickstart')
+    .description(
+      'Train small models on the Brown corpus, print the table, write the report: a few minutes on two cores.',
+    )
+    .option('-o, --out <folder>', 'where runs, results and report go', 'runs/quickstart')
+    .option('--text <file...>', 'plain text instead of the Brown corpus')
+    .option('--set <overrides...>', 'values of the configuration, as path.to.key=value', [])
+    .addHelpText(
+      'after',
+      '\nExample:\n  npm run quickstart\n  npm run quickstart -- --text book.txt --out runs/book',
+    )
+    .action(async (options: { out: string; text?: string[]; set: string[] }) => {
+      const names = families.map((family) => `${family}-nano`);
+      const known = presets.filter(({ name }) => names.includes(name));
+      const configs = known.map(({ name }) =>
+        readSettings(name, {
+          ...(options.text ? { text: options.text } : {}),
+          defaults: settings,
+          overrides: options.set,
+        }),
+      );
+      printComparison(await runComparison(configs, 'tokens', options.out), options.out);
+    });
+}

@@ -1,0 +1,99 @@
+/** From the arguments of a command to a checked run configuration: a preset or a file, options, overrides. */
+import { existsSync, readFileSync } from 'node:fs';
+import { findTokenizer } from '../data/index.ts';
+import { BraidError } from '../graph/index.ts';
+import {
+  applyOverrides,
+  findPreset,
+  type Locate,
+  nearestName,
+  presets,
+  readConfigText,
+} from '../models/index.ts';
+import { parseRunConfig, type RunConfig } from '../train/index.ts';
+
+export interface Settings {
+  /** Texts; the configuration's own, or Brown, when empty. */
+  readonly text?: readonly string[];
+  readonly overrides: readonly string[];
+  /** Training values used where neither the file nor an override gives one. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
+  /** Steps of the run where neither steps nor tokens are given. */
+  readonly steps?: number;
+}
+
+type Section = Readonly<Record<string, unknown>>;
+
+/** The configuration named by `source`: a preset, or a YAML file of a run (`model:` …) or of a model alone. */
+export function readSettings(source: string, settings: Settings): RunConfig {
+  const { value, locate, what } = readSource(source);
+  const data = { ...section(value, 'data'), ...(settings.text?.length ? { text: settings.text } : {}) };
+  const train = { ...settings.defaults, ...section(value, 'train') };
+  const overridden = applyOverrides({ ...value, data, train }, settings.overrides, locate);
+  const complete = withLength(overridden.value as Section, settings.steps ?? 1000);
+  return parseRunConfig(complete, what, overridden.locate);
+}
+
+/** A run's length is given in steps or in tokens; without either, the default holds. */
+function withLength(value: Section, steps: number): Section {
+  const train = section(value, 'train');
+  if (train.steps !== undefined || train.tokens !== undefined) return value;
+  return { ...value, train: { ...train, steps } };
+}
+
+function readSource(source: string): { value: Section; locate?: Locate; what: string } {
+  const looksLikeFile = /[\\/]|\.ya?ml$|\.json$/.test(source);
+  if (looksLikeFile || existsSync(source)) return readFile(source);
+  const names = presets.map(({ name }) => name);
+  if (!names.includes(source)) {
+    const nearest = nearestName(source, names);
+    const hint = nearest === undefined ? '' : `Did you mean '${nearest}'? `;
+    throw new BraidError(
+      'usage',
+      `'${source}' is neither a preset nor a configuration file. ${hint}'braid presets' lists the presets.`,
+    );
+  }
+  const preset = findPreset(source);
+  return {
+    value: { model: preset.config, train: { length: preset.length } },
+    what: `The preset '${source}'`,
+  };
+}
+
+function readFile(path: string): { value: Section; locate: Locate; what: string } {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new BraidError('file', `The configuration '${path}' cannot be read (${reason}).`, { cause: error });
+  }
+  const { value, locate } = readConfigText(text, path);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new BraidError('config', `'${path}' is not a configuration: it must hold keys such as 'model:'.`);
+  }
+  const whole = value as Section;
+  if ('model' in whole) return { value: whole, locate, what: path };
+  return {
+    value: { model: whole },
+    locate: (at) => locate(at[0] === 'model' ? at.slice(1) : at),
+    what: path,
+  };
+}
+
+function section(value: Section, key: string): Section {
+  const part = value[key];
+  return typeof part === 'object' && part !== null ? (part as Section) : {};
+}
+
+/** The vocabulary of a model must be that of its tokenizer, or larger. */
+export function checkVocabulary(config: RunConfig): void {
+  const { vocabulary } = findTokenizer(config.data.tokenizer);
+  if (config.model.vocabulary < vocabulary) {
+    throw new BraidError(
+      'config',
+      `model.vocabulary is ${config.model.vocabulary}, but the tokenizer '${config.data.tokenizer}' has ${vocabulary} ` +
+        `tokens. Set model.vocabulary=${vocabulary} or more.`,
+    );
+  }
+}
