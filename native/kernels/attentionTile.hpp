@@ -3,6 +3,8 @@
 // per lane: maxima and sums over keys are then plain vector operations, and head sizes need not be multiples of 16.
 #pragma once
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 
 #include "operand.hpp"
 #include "tileProduct.hpp"
@@ -36,7 +38,15 @@ struct Attention {
         e(call.in(0).shape[3]),
         f(call.in(2).shape[3]),
         tiles((length * ratio + kSlots - 1) / kSlots),
-        scale(static_cast<float>(call.attributes.number("scale"))) {}
+        scale(static_cast<float>(call.attributes.number("scale"))) {
+    for (int64_t b = 0; used && b < batch; b++) {
+      if (used[b] >= 0 && used[b] + length <= keys) continue;
+      throw std::runtime_error("attention: row " + std::to_string(b) + " has " + std::to_string(used[b]) +
+                               " cached entries before a piece of " + std::to_string(length) +
+                               ", which a cache of capacity " + std::to_string(keys) +
+                               " cannot hold. Give the state a larger capacity.");
+    }
+  }
 };
 
 // Later tiles see more keys. Dealing them out forwards and backwards in turn gives every thread the same share.

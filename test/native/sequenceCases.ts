@@ -1,0 +1,221 @@
+/** Cases of attention, causal convolution and selective scan: documents, states, caches, grouped heads, odd sizes. */
+import { floats, integers } from '../../src/ops/testing.ts';
+import type { Given, OperationCase } from './compare.ts';
+import { evaluatePlain } from './compare.ts';
+
+export function sequenceCases(): OperationCase[] {
+  return [...attention(), ...convolution(), ...scan()];
+}
+
+/** Document starts of rows, each given by the lengths of its documents; starts of earlier pieces are negative. */
+function documentsOf(rows: readonly (readonly number[])[], before = 0): Given {
+  const starts = rows.map((lengths) => {
+    let start = -before;
+    return lengths.flatMap((length) => {
+      const own = Array.from({ length }, () => start);
+      start += length;
+      return own;
+    });
+  });
+  return integers([rows.length, starts[0].length], starts.flat());
+}
+
+interface AttentionSizes {
+  readonly length: number;
+  readonly keys?: number;
+  readonly heads: number;
+  readonly groups: number;
+  readonly e: number;
+  readonly f?: number;
+  readonly documents?: readonly [queries: Given, keys: Given];
+  readonly used?: readonly number[];
+}
+
+function attention(): OperationCase[] {
+  const sizes: AttentionSizes[] = [
+    { length: 1, heads: 1, groups: 1, e: 16 },
+    { length: 3, heads: 4, groups: 2, e: 24 },
+    { length: 50, heads: 4, groups: 1, e: 24 },
+    { length: 130, heads: 2, groups: 2, e: 16, f: 20 },
+    { length: 70, heads: 1, groups: 1, e: 128 },
+    { length: 33, heads: 5, groups: 1, e: 7, f: 65 },
+    { length: 1, keys: 100, heads: 8, groups: 2, e: 24, used: [99, 40] },
+    { length: 9, keys: 64, heads: 3, groups: 3, e: 32, used: [0, 55] },
+    {
+      length: 20,
+      heads: 2,
+      groups: 1,
+      e: 8,
+      documents: [documentsOf([[20], Array(20).fill(1)]), documentsOf([[20], Array(20).fill(1)])],
+    },
+    {
+      length: 120,
+      heads: 4,
+      groups: 2,
+      e: 24,
+      documents: [
+        documentsOf([
+          [60, 1, 59],
+          [3, 100, 17],
+        ]),
+        documentsOf([
+          [60, 1, 59],
+          [3, 100, 17],
+        ]),
+      ],
+    },
+    {
+      length: 4,
+      keys: 12,
+      heads: 2,
+      groups: 1,
+      e: 16,
+      used: [5, 8],
+      documents: [
+        integers([2, 4], [2, 2, 7, 7, 0, 0, 0, 11]),
+        integers([2, 12], [0, 0, 2, 2, 2, 2, 2, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11]),
+      ],
+    },
+  ];
+  return sizes.flatMap(
+    ({ length, keys = length, heads, groups, e, f = e, documents = [], used }): OperationCase[] => {
+      const q = floats([2, length, heads, e], { seed: 51, low: -2, high: 2 });
+      const k = floats([2, keys, groups, e], { seed: 52, low: -2, high: 2 });
+      const v = floats([2, keys, groups, f], { seed: 53 });
+      const rest = [documents[0], documents[1], used && integers([2], used)];
+      const attributes = { scale: 1 / Math.sqrt(e), dtype: 'float32' };
+      const [out, logsumexp] = evaluatePlain('attention', [q, k, v, ...rest], attributes);
+      const dOut = floats([2, length, heads, f], { seed: 54 });
+      const title = `${length} of ${keys}, heads ${heads}/${groups}, sizes ${e}/${f}${documents[0] ? ', documents' : ''}${used ? ', used' : ''}`;
+      return [
+        { operation: 'attention', title, inputs: [q, k, v, ...rest], attributes, half: [0, 1, 2] },
+        {
+          operation: 'attentionBackward',
+          title,
+          inputs: [q, k, v, ...rest, out, logsumexp, dOut],
+          attributes,
+          half: [8],
+        },
+      ];
+    },
+  );
+}
+
+/** Documents, states and the documents of the states, in the combinations that make sense. */
+function histories(length: number): { title: string; documents?: Given; state: boolean; document?: Given }[] {
+  const changing = documentsOf([Array(length).fill(1), Array(length).fill(1)]);
+  const half = Math.ceil(length / 2);
+  const twoParts = documentsOf([[length], length > 1 ? [half, length - half] : [1]]);
+  return [
+    { title: 'plain', state: false },
+    { title: 'state', state: true },
+    { title: 'documents', documents: twoParts, state: false },
+    { title: 'a document each', documents: changing, state: true, document: integers([2], [0, 0]) },
+    { title: 'documents and state', documents: twoParts, state: true, document: integers([2], [0, -3]) },
+  ];
+}
+
+/** All histories for one of the sizes, two for each of the others. */
+function historiesFor(size: number, length: number): ReturnType<typeof histories> {
+  const all = histories(length);
+  return size === 3 ? all : [all[size % 5], all[(size + 2) % 5]];
+}
+
+function convolution(): OperationCase[] {
+  const sizes = [
+    [1, 3, 4],
+    [2, 16, 4],
+    [3, 17, 2],
+    [40, 33, 4],
+    [7, 5, 16],
+    [100, 70, 3],
+  ];
+  return sizes.flatMap(([length, channels, taps], size) =>
+    historiesFor(size, length).flatMap(({ title, documents, state, document }, index): OperationCase[] => {
+      const x = floats([2, length, channels], { seed: 61 });
+      const weight = floats([channels, taps], { seed: 62 });
+      const bias = index % 2 === 0 ? floats([channels], { seed: 63 }) : undefined;
+      const window = state ? floats([2, taps - 1, channels], { seed: 64 }) : undefined;
+      const inputs = [x, weight, bias, documents, window, document];
+      const attributes = { activation: index % 3 === 1 ? 'none' : 'silu', dtype: 'float32' };
+      const dy = floats(x.shape, { seed: 65 });
+      const dNext = floats([2, taps - 1, channels], { seed: 66 });
+      const name = `${length} × ${channels}, ${taps} taps, ${title}`;
+      return [
+        { operation: 'causalConvolution', title: name, inputs, attributes, half: [0] },
+        {
+          operation: 'causalConvolutionBackward',
+          title: name,
+          inputs: [...inputs, dy, dNext],
+          attributes,
+          half: [0, 6],
+        },
+        {
+          operation: 'causalConvolutionBackward',
+          title: `${name}, dy`,
+          inputs: [...inputs, dy, undefined],
+          attributes,
+        },
+        {
+          operation: 'causalConvolutionBackward',
+          title: `${name}, dWindow`,
+          inputs: [...inputs, undefined, dNext],
+          attributes,
+        },
+      ];
+    }),
+  );
+}
+
+function scan(): OperationCase[] {
+  const sizes = [
+    [1, 3, 16, 4],
+    [2, 16, 1, 1],
+    [9, 17, 5, 4],
+    [33, 40, 16, 16],
+    [20, 20, 64, 64],
+    [70, 16, 8, 32],
+  ];
+  return sizes.flatMap(([length, channels, states, chunk], size) =>
+    historiesFor(size, length).flatMap(({ title, documents, state, document }): OperationCase[] => {
+      const tokens = [2, length];
+      const x = floats([...tokens, channels], { seed: 71 });
+      const dt = floats([...tokens, channels], { seed: 72, low: -3, high: 2 });
+      const aLog = floats([channels, states], { seed: 73, low: -1, high: 2 });
+      const b = floats([...tokens, states], { seed: 74 });
+      const c = floats([...tokens, states], { seed: 75 });
+      const d = floats([channels], { seed: 76 });
+      const dtBias = floats([channels], { seed: 77, low: -2, high: 0 });
+      const entering = state ? floats([2, channels, states], { seed: 78 }) : undefined;
+      const inputs = [x, dt, aLog, b, c, d, dtBias, documents, entering, document];
+      const attributes = { chunk, dtype: 'float32' };
+      const checkpoints = evaluatePlain('selectiveScan', inputs, attributes)[1];
+      const dy = floats(x.shape, { seed: 79 });
+      const dNext = floats([2, channels, states], { seed: 80 });
+      const name = `${length} × ${channels} × ${states} by ${chunk}, ${title}`;
+      const backward = [...inputs, checkpoints];
+      return [
+        { operation: 'selectiveScan', title: name, inputs, attributes, half: [0, 1, 3, 4] },
+        {
+          operation: 'selectiveScanBackward',
+          title: name,
+          inputs: [...backward, dy, dNext],
+          attributes,
+          half: [0, 1, 3, 4, 11],
+        },
+        {
+          operation: 'selectiveScanBackward',
+          title: `${name}, dy`,
+          inputs: [...backward, dy, undefined],
+          attributes,
+        },
+        {
+          operation: 'selectiveScanBackward',
+          title: `${name}, dState`,
+          inputs: [...backward, undefined, dNext],
+          attributes,
+        },
+      ];
+    }),
+  );
+}
