@@ -29,10 +29,12 @@ class ThreadPool {
   // Calls lane(i, team) for each i at the same time, on a team of threads[i] threads; the sum of `threads` is at most size().
   template <typename Lane>
   void runLanes(const std::vector<int>& threads, const Lane& lane) {
-    const Task task([&](int index) {
+    // A task only borrows what it calls, so that needs a name.
+    const auto runLane = [&](int index) {
       RangeTeam team(*this, first(threads, index), threads[static_cast<size_t>(index)]);
       lane(index, team);
-    });
+    };
+    const Task task(runLane);
     std::vector<int> leaders;
     for (int i = 0; i < static_cast<int>(threads.size()); i++) leaders.push_back(first(threads, i));
     runOn(leaders.data(), static_cast<int>(leaders.size()), task);
