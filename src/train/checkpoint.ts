@@ -10,7 +10,7 @@
  * first, so a folder with a state is a complete checkpoint, wherever the process was killed. BF16 copies of the weights
  * are not stored: they are made again from the parameters.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BraidError } from '../graph/index.ts';
@@ -19,6 +19,7 @@ import { fileError, nodeFileSystem, writeFileAtomically } from '../models/atomic
 import type { SafetensorsType } from '../models/safetensors.ts';
 import { SafetensorsFile, writeSafetensors } from '../models/safetensors.ts';
 import type { StoredTensor } from '../runtime/executor.ts';
+import { makeFolder } from './folder.ts';
 
 const FORMAT = 'braid-checkpoint-1';
 const STATE = 'state.json';
@@ -98,7 +99,7 @@ export class CheckpointFolder {
 
   async #write(folder: string, progress: Progress, tensors: Persistent): Promise<void> {
     discard(folder);
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     const sizes: Record<string, number> = {};
     for (const [name, list] of Object.entries(tensors) as [string, readonly StoredTensor[]][]) {
       const file = `${name}.safetensors`;

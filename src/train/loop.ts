@@ -45,7 +45,11 @@ export async function resume(run: Run, trainer: Trainer, warn: (message: string)
 export async function trainRun(run: Run, trainer: Trainer, options: LoopOptions = {}): Promise<Outcome> {
   const { steps, checkpointEvery, keep, validateEvery } = run.config.train;
   const last = Math.min(steps, options.until ?? steps);
-  const save = (): Promise<Checkpoint> => run.checkpoints.save(trainer.progress, trainer.persistent, keep);
+  const save = async (): Promise<Checkpoint> => {
+    const checkpoint = await run.checkpoints.save(trainer.progress, trainer.persistent, keep);
+    options.onCheckpoint?.(checkpoint);
+    return checkpoint;
+  };
   try {
     while (trainer.progress.step < last && !options.signal?.aborted) {
       const metrics = await trainer.step();
@@ -55,13 +59,12 @@ export async function trainRun(run: Run, trainer: Trainer, options: LoopOptions 
       const complete = validation ? { ...metrics, validation } : metrics;
       run.metrics.append(complete);
       options.onStep?.(complete);
-      if (checkpointEvery > 0 && step % checkpointEvery === 0) options.onCheckpoint?.(await save());
+      if (checkpointEvery > 0 && step % checkpointEvery === 0 && step < last) await save();
     }
   } catch (error) {
     throw withLastCheckpoint(run, error);
   }
   const checkpoint = await save();
-  options.onCheckpoint?.(checkpoint);
   const { step } = trainer.progress;
   return { end: step >= steps ? 'finished' : step >= last ? 'stopped' : 'interrupted', step, checkpoint };
 }

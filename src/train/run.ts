@@ -6,7 +6,7 @@
  *     metrics.jsonl      one line per step; validation figures stand in the line of their step
  *     checkpoints/       see checkpoint.ts
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { BraidError } from '../graph/index.ts';
@@ -16,6 +16,7 @@ import { CheckpointFolder } from './checkpoint.ts';
 import type { FrozenRunConfig } from './config.ts';
 import { asFrozen, parseRunConfig } from './config.ts';
 import type { Environment } from './environment.ts';
+import { makeFolder } from './folder.ts';
 import { MetricsFile } from './metrics.ts';
 
 const CONFIG = 'config.yaml';
@@ -40,11 +41,7 @@ export async function createRun(folder: string, config: FrozenRunConfig): Promis
   const data = { ...config.data, text: text === 'brown' ? text : text.map((path) => resolve(path)) };
   const absolute = { ...config, data };
   const path = join(folder, CONFIG);
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw fileError('write', folder, error);
-  }
+  makeFolder(folder);
   await writeFileAtomically(path, (file) => file.write(Buffer.from(stringify(absolute))));
   return opened(folder, absolute);
 }

@@ -179,6 +179,19 @@ describe('training', () => {
     expect(run.metrics.read().map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
+  it('saves when it is due and at the end', async () => {
+    const train = { steps: 5, checkpointEvery: 2, keep: 3 };
+    const quiet = await createRun(join(folder, 'quiet'), configOf(models.sequential, train));
+    await session(quiet);
+    expect(quiet.checkpoints.list().map(({ step }) => step)).toEqual([5, 4, 2]);
+    const told = await createRun(join(folder, 'told'), configOf(models.sequential, train));
+    const trainer = trainerOf(told.config);
+    const saved: number[] = [];
+    await trainer.initialize();
+    await trainRun(told, trainer, { onCheckpoint: ({ step }) => saved.push(step) });
+    expect(saved).toEqual([2, 4, 5]);
+  });
+
   it('validates when it is due and at the end', async () => {
     const run = await createRun(join(folder, 'run'), configOf(models.sequential, { validateEvery: 4 }));
     const trainer = trainerOf(run.config);
