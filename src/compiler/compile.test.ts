@@ -19,7 +19,6 @@ import { evaluateTensors, floats } from '../ops/testing.ts';
 import { runGraph, stored } from '../runtime/testing.ts';
 import { compile } from './compile.ts';
 import type { Program } from './program.ts';
-import { ProgramCache } from './programCache.ts';
 
 const options = { name: 'test', threads: 1 };
 
@@ -386,22 +385,5 @@ describe('compile: any graph', () => {
       }),
       { numRuns: 50 },
     );
-  });
-});
-
-describe('ProgramCache', () => {
-  it('builds a program once per key', () => {
-    const cache = new ProgramCache();
-    const build = (): Program => {
-      const graph = new Graph();
-      graph.output('y', scale(graph.source('input', 'x', [1]), 2));
-      return compile(graph, options);
-    };
-    const first = cache.get('a', build);
-    expect(cache.get('a', build)).toBe(first);
-    expect(cache.get('b', build)).not.toBe(first);
-    expect(cache.size).toBe(2);
-    cache.clear();
-    expect(cache.get('a', build)).not.toBe(first);
   });
 });

@@ -12,6 +12,5 @@ export { lowerPrecision } from './lowerPrecision.ts';
 export { optimize } from './optimize.ts';
 export type { Program, ProgramBuffer, ProgramCall, ScheduleItem } from './program.ts';
 export { PROGRAM_VERSION, storeKey } from './program.ts';
-export { ProgramCache } from './programCache.ts';
 export { recompute } from './recompute.ts';
 export { storeActivations } from './storeActivations.ts';
