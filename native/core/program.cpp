@@ -19,7 +19,7 @@ constexpr size_t kAlignment = 64;
 
 // Runs `read` and puts the place in front of whatever it complains about.
 template <typename Read>
-auto within(const std::string& where, const Read& read) {
+decltype(auto) within(const std::string& where, const Read& read) {
   try {
     return read();
   } catch (const std::invalid_argument& error) {
