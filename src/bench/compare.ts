@@ -3,6 +3,7 @@
  * A run that was finished before is read, one that was interrupted goes on.
  */
 import { join } from 'node:path';
+import { loadText, type Text } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import type { ModelConfig } from '../models/index.ts';
 import { planModel } from '../models/plan.ts';
@@ -22,7 +23,7 @@ import {
 import { peakMemory, resetPeakMemory } from './memory.ts';
 import { measurePeak } from './peak.ts';
 import type { Comparison, ModelResult, Peak } from './results.ts';
-import { isaOf, openExecutor, openSession, openText, type Session, type Text } from './session.ts';
+import { isaOf, openExecutor, openSession, type Session } from './session.ts';
 import { quantile, spread } from './statistics.ts';
 
 export interface CompareOptions {
@@ -41,7 +42,7 @@ export async function compareModels(options: CompareOptions): Promise<Comparison
   const [first] = options.configs;
   if (!first) throw new BraidError('usage', 'Name at least one model to compare.');
   const { executor, machine } = openExecutor(first.train);
-  const text = openText(first.data);
+  const text = loadText(first.data);
   const frozen = equalize(
     options.configs.map((config) => freeze(config, machine)),
     options.equal,

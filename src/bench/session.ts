@@ -2,41 +2,15 @@
  * Everything a training run needs, opened from its configuration: executor, text, trainer, and a meter for validation.
  * Shared by `train`, `compare` and `bench`.
  */
-import type { SplitCorpus, Tokenizer, TokenStream } from '../data/index.ts';
-import { brownCorpus, findTokenizer, packDocuments, splitCorpus, textCorpus } from '../data/index.ts';
+import type { Text } from '../data/index.ts';
 import { PerplexityMeter } from '../eval/index.ts';
 import type { Executor, NativeExecutor } from '../runtime/index.ts';
 import { createExecutor } from '../runtime/index.ts';
-import type {
-  DataConfig,
-  FrozenRunConfig,
-  MachineDefaults,
-  TrainConfig,
-  Validation,
-} from '../train/index.ts';
+import type { FrozenRunConfig, MachineDefaults, TrainConfig, Validation } from '../train/index.ts';
 import { Trainer } from '../train/index.ts';
 
 /** Rows in one validation batch: enough to fill the machine, few enough to need little memory. */
 const validationRows = 8;
-
-export interface Text {
-  readonly name: string;
-  readonly tokenizer: Tokenizer;
-  readonly train: TokenStream;
-  readonly validation: TokenStream;
-}
-
-export function openText(config: DataConfig): Text {
-  const corpus = config.text === 'brown' ? brownCorpus() : textCorpus(config.text);
-  const tokenizer = findTokenizer(config.tokenizer);
-  const split: SplitCorpus = splitCorpus(corpus, config.validateEvery);
-  return {
-    name: corpus.name,
-    tokenizer,
-    train: packDocuments(split.train, tokenizer),
-    validation: packDocuments(split.validation, tokenizer),
-  };
-}
 
 /** Instruction set of an executor, where it has kernels for several. */
 export function isaOf(executor: Executor): string | undefined {

@@ -1,7 +1,8 @@
 /** `braid train`: a new run, or an old one resumed. */
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { isaOf, openExecutor, openSession, openText } from '../bench/session.ts';
+import { isaOf, openExecutor, openSession } from '../bench/session.ts';
+import { loadText } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import { formatCount } from '../report/format.ts';
 import {
@@ -76,7 +77,7 @@ async function begin(model: string | undefined, overrides: string[], options: Op
   const { machine } = openExecutor(config.train);
   const folder = options.out ?? join('runs', config.model.name ?? 'model');
   // A text that cannot be read is found before a folder is made.
-  openText(config.data);
+  loadText(config.data);
   return createRun(folder, freeze(config, machine));
 }
 
@@ -98,7 +99,7 @@ function again(model: string | undefined, options: Options): Run {
 async function work(run: Run, options: Options): Promise<void> {
   const { train, data } = run.config;
   const { executor } = openExecutor(train);
-  const text = openText(data);
+  const text = loadText(data);
   const session = openSession(run.config, executor, text);
   const interruption = onInterrupt('Stopping after this step, and saving.');
   const progress = createProgress(run.config.model.name ?? 'model');
