@@ -90,5 +90,11 @@ describe('mlp', () => {
   it('takes 8/3 of the width unless told otherwise', () => {
     expect(parameterCount('mlp', {}, 128)).toBe(3 * 128 * 352);
     expect(parameterCount('mlp', { width: 100 }, 128)).toBe(3 * 128 * 100);
+    expect(parameterCount('mlp', { kind: 'geglu' }, 128)).toBe(3 * 128 * 352);
+  });
+
+  it('has two matrices of four times the width without a gate', () => {
+    expect(parameterCount('mlp', { kind: 'relu2' }, 128)).toBe(2 * 128 * 512);
+    expect(parameterCount('mlp', { kind: 'relu2', bias: true }, 128)).toBe(2 * 128 * 512 + 512 + 128);
   });
 });

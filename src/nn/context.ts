@@ -3,7 +3,7 @@
  * Shapes: B batch, L length, D width.
  */
 import type { Graph, Shape, Tensor } from '../graph/index.ts';
-import type { Initializer, ParameterList } from './parameters.ts';
+import type { Initializer, ParameterList, ParameterSpec } from './parameters.ts';
 
 export interface LayerContext {
   readonly graph: Graph;
@@ -26,6 +26,8 @@ export interface LayerContext {
   readonly residual?: Tensor | undefined;
   /** Put an RMSNorm before the output projection of a mixer: fusions of bare mixers ask for it. */
   readonly normalizeOutput: boolean;
+  /** Whether the graph is that of a training step: layers then assign new values to fixed tensors that they adapt. */
+  readonly training?: boolean | undefined;
   readonly parameters: ParameterList;
 }
 
@@ -40,10 +42,22 @@ export function parameter(
   initializer: Initializer,
   decay: boolean = shape.length > 1,
 ): Tensor {
-  const { graph, parameters } = context;
+  return declare(context, { name, shape, initializer, decay });
+}
+
+/** Declares a tensor that is saved with the parameters but gets no gradient step: a constant, or a running figure. */
+export function fixedTensor(
+  context: LayerContext,
+  name: string,
+  shape: Shape,
+  initializer: Initializer,
+): Tensor {
+  return declare(context, { name, shape, initializer, decay: false, fixed: true });
+}
+
+function declare({ graph, parameters }: LayerContext, spec: ParameterSpec): Tensor {
   const { path } = graph.location;
-  const full = path === '' ? name : `${path}.${name}`;
-  const tensor = graph.source('parameter', full, shape);
-  parameters.add({ name: full, shape, initializer, decay });
-  return tensor;
+  const name = path === '' ? spec.name : `${path}.${spec.name}`;
+  parameters.add({ ...spec, name });
+  return graph.source('parameter', name, spec.shape);
 }

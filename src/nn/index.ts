@@ -1,5 +1,6 @@
 export type { LayerContext } from './context.ts';
-export { parameter } from './context.ts';
+export { fixedTensor, parameter } from './context.ts';
+export type { LinearOptions } from './layers.ts';
 export { linear, norm, outputProjection } from './layers.ts';
 export type { Initializer, ParameterSpec } from './parameters.ts';
 export { initialize, ParameterList } from './parameters.ts';

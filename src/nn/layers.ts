@@ -8,14 +8,25 @@ import type { LayerContext } from './context.ts';
 import { parameter } from './context.ts';
 import type { Initializer } from './parameters.ts';
 
+export interface LinearOptions {
+  /** Add `name.bias`, which starts at 0. */
+  readonly bias?: boolean;
+}
+
 /**
- * x · Wᵀ with `name.weight` [outputs, D] and no bias.
+ * x · Wᵀ with `name.weight` [outputs, D].
  * @param x [B, L, D]
  */
-export function linear(x: Tensor, name: string, outputs: number, context: LayerContext): Tensor {
+export function linear(
+  x: Tensor,
+  name: string,
+  outputs: number,
+  context: LayerContext,
+  options: LinearOptions = {},
+): Tensor {
   const inputs = x.shape[x.shape.length - 1];
   const weight = parameter(context, `${name}.weight`, [outputs, inputs], normal(context.deviation));
-  return matmul(x, weight, { transposeB: true });
+  return matmul(x, weight, { transposeB: true, bias: bias(name, outputs, context, options) });
 }
 
 /**
@@ -24,14 +35,20 @@ export function linear(x: Tensor, name: string, outputs: number, context: LayerC
  * where the context asks for it, what goes in is normed first.
  * @param x [B, L, E]
  */
-export function outputProjection(x: Tensor, context: LayerContext, name: string = 'output'): Tensor {
+export function outputProjection(
+  x: Tensor,
+  context: LayerContext,
+  name: string = 'output',
+  options: LinearOptions = {},
+): Tensor {
   const features = x.shape[x.shape.length - 1];
   const normed = context.normalizeOutput ? norm(x, 'outputNorm', context) : x;
   const initializer = normal(context.residualDeviation);
   const weight = parameter(context, `${name}.weight`, [context.width, features], initializer);
   return matmul(normed, weight, {
     transposeB: true,
-    ...(context.residual ? { addend: context.residual } : {}),
+    bias: bias(name, context.width, context, options),
+    addend: context.residual,
   });
 }
 
@@ -43,6 +60,17 @@ export function norm(x: Tensor, name: string, context: LayerContext): Tensor {
   });
   return rmsNorm(x, weight, { epsilon: context.epsilon });
 }
+
+function bias(
+  name: string,
+  outputs: number,
+  context: LayerContext,
+  options: LinearOptions,
+): Tensor | undefined {
+  return options.bias ? parameter(context, `${name}.bias`, [outputs], zeros) : undefined;
+}
+
+const zeros: Initializer = { kind: 'constant', value: 0 };
 
 function normal(deviation: number): Initializer {
   return { kind: 'normal', deviation };

@@ -44,6 +44,33 @@ describe('initialize', () => {
     expect(below).toBeLessThan(0.53);
   });
 
+  it('spreads the exponentials of logUniform evenly', () => {
+    const exponentials = [...values({ kind: 'logUniform', low: 1, high: 16 }, [4000])].map(Math.exp);
+    expect(Math.min(...exponentials)).toBeGreaterThan(0.999);
+    expect(Math.max(...exponentials)).toBeLessThan(16.001);
+    const mean = exponentials.reduce((sum, value) => sum + value, 0) / exponentials.length;
+    expect(mean).toBeGreaterThan(8.2);
+    expect(mean).toBeLessThan(8.8);
+  });
+
+  it('gives decays between the bounds, their squares spread evenly', () => {
+    const decays = [...values({ kind: 'ringDecay', low: 0.9, high: 0.999 }, [4000])].map(
+      (b) => 1 / (1 + Math.exp(b)),
+    );
+    expect(Math.min(...decays)).toBeGreaterThan(0.8999);
+    expect(Math.max(...decays)).toBeLessThan(0.9991);
+    const middle = (0.9 ** 2 + 0.999 ** 2) / 2;
+    const below = decays.filter((decay) => decay ** 2 < middle).length / decays.length;
+    expect(below).toBeGreaterThan(0.47);
+    expect(below).toBeLessThan(0.53);
+  });
+
+  it('fades taps by rows, from the longest to the shortest', () => {
+    const taps = values({ kind: 'fadingTaps', shortest: 1, longest: 100 }, [3, 4]);
+    const expected = [100, 10, 1].flatMap((length) => [0, 1, 2, 3].map((lag) => Math.exp(-lag / length)));
+    expect([...taps]).toEqual(expected.map(Math.fround));
+  });
+
   it('refuses a target of another size', () => {
     const spec = {
       name: 'w',

@@ -1,36 +1,56 @@
 /**
- * The gated channel mixer of Shazeer (2020): down(SiLU(gate x) ⊙ up x), without biases; see README.md.
+ * Channel mixers of two or three matrices: gated linear units (Shazeer 2020) and the squared ReLU (So et al. 2021); see
+ * README.md. Shapes: B batch, L length, D width, F hidden features.
  */
 import { z } from 'zod';
+import type { Tensor } from '../../graph/index.ts';
+import type { LayerContext } from '../../nn/index.ts';
 import { linear, outputProjection } from '../../nn/index.ts';
-import { glu } from '../../ops/index.ts';
+import { activation, glu } from '../../ops/index.ts';
 import { defineLayer } from '../layer.ts';
 
 const options = z.strictObject({
-  /** Hidden features F. Not given: 8/3 of the width, rounded up to a multiple of 16. */
+  kind: z.enum(['swiglu', 'geglu', 'relu2']).default('swiglu'),
+  /** F. Not given: 8/3 of the width with a gate and 4 times the width without, rounded up to a multiple of 16. */
   width: z.int().positive().optional(),
+  /** Biases on all projections. */
+  bias: z.boolean().default(false),
 });
 
 type Options = z.infer<typeof options>;
 
+/** What the gate passes through; a kind without one has an activation instead. */
+const gates = { swiglu: 'silu', geglu: 'gelu' } as const;
+
 function hiddenWidth(given: Options, width: number): number {
-  return given.width ?? Math.ceil((8 * width) / 3 / 16) * 16;
+  const wanted = given.kind === 'relu2' ? 4 * width : (8 * width) / 3;
+  return given.width ?? Math.ceil(wanted / 16) * 16;
+}
+
+/** The F features between the two projections. */
+function hidden(x: Tensor, given: Options, context: LayerContext): Tensor {
+  const project = (name: string): Tensor =>
+    linear(x, name, hiddenWidth(given, context.width), context, { bias: given.bias });
+  if (given.kind === 'relu2') return activation(project('up'), { kind: 'relu2' });
+  const gate = project('gate');
+  return glu(gate, project('up'), { kind: gates[given.kind] });
 }
 
 export const mlp = defineLayer<Options>({
   name: 'mlp',
   kind: 'channel',
-  summary: 'SwiGLU: gate, up and down projections',
+  summary: 'SwiGLU, GeGLU or squared ReLU between two projections',
   options,
   check: () => [],
   states: () => [],
   needsPositions: () => false,
   forward(x, given, context, state) {
-    const hidden = hiddenWidth(given, context.width);
-    const gate = linear(x, 'gate', hidden, context);
-    const up = linear(x, 'up', hidden, context);
-    const output = outputProjection(glu(gate, up, { kind: 'silu' }), context, 'down');
+    const output = outputProjection(hidden(x, given, context), context, 'down', { bias: given.bias });
     return state ? { output, state: {} } : { output };
   },
-  conformance: [{ label: 'SwiGLU', width: 6, options: { width: 10 }, lengths: [4] }],
+  conformance: [
+    { label: 'SwiGLU', width: 6, options: { kind: 'swiglu', width: 10, bias: false }, lengths: [4] },
+    { label: 'GeGLU with biases', width: 5, options: { kind: 'geglu', width: 7, bias: true }, lengths: [3] },
+    { label: 'squared ReLU', width: 4, options: { kind: 'relu2', bias: false }, lengths: [4] },
+  ],
 });
