@@ -18,6 +18,8 @@ export interface ModelOptions {
   readonly start?: number;
   /** Carry states from piece to piece, with room for `capacity` tokens. */
   readonly states?: { readonly capacity: number };
+  /** The graph is that of a training step: fixed tensors that layers adapt get their new values. */
+  readonly training?: boolean;
 }
 
 export interface BuiltModel {
@@ -64,6 +66,7 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
     deviation,
     residualDeviation: deviation / Math.sqrt(2 * blocks.length),
     normalizeOutput: false,
+    training: options.training,
     parameters,
   };
   const weight = (scope: string): Tensor =>

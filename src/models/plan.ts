@@ -104,7 +104,7 @@ export function planModel(config: ModelConfig, { length }: { readonly length: nu
     flopsPerToken: { forward: cost.model / length, training: trainingFlops(cost) / length },
     bytes: { forward: cost.bytes },
     states: planStates(config, length),
-    memory: { weights: 4 * total, gradients: 4 * total, optimizer: 8 * total },
+    memory: { weights: 4 * countElements(model.parameters), gradients: 4 * total, optimizer: 8 * total },
   };
 }
 
@@ -116,8 +116,13 @@ function addLoss(graph: Graph, model: BuiltModel, length: number): void {
   );
 }
 
+/** Trained numbers; fixed tensors are no parameters. */
 function countParameters(model: BuiltModel, wanted: (name: string) => boolean): number {
-  return model.parameters.reduce((sum, { name, shape }) => sum + (wanted(name) ? elementCount(shape) : 0), 0);
+  return countElements(model.parameters.filter(({ name, fixed }) => !fixed && wanted(name)));
+}
+
+function countElements(specs: readonly { readonly shape: Shape }[]): number {
+  return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
 /** One row per layer path that has parameters or FLOPs. A parameter belongs to the longest path that its name begins with. */
@@ -126,7 +131,8 @@ function planLayers(model: BuiltModel, cost: GraphCost, length: number): readonl
   const branches = model.blocks.flatMap((block) => block.branches.map((branch) => branch.path));
   const paths = [...new Set([...cost.paths.keys(), ...branches])];
   const owned = new Map<string, number>();
-  for (const { name, shape } of model.parameters) {
+  for (const { name, shape, fixed } of model.parameters) {
+    if (fixed) continue;
     const owner = paths
       .filter((path) => name.startsWith(`${path}.`))
       .reduce((longest, path) => (path.length > longest.length ? path : longest), '');

@@ -57,9 +57,10 @@ export type ProgramConfig = Pick<
 const TOTAL_LOSS = 'total loss';
 
 export function buildTraining(model: ModelConfig, train: ProgramConfig): TrainingPrograms {
-  const { graph, built, loss } = lossGraph(model, train);
+  const { graph, built, loss } = lossGraph(model, train, true);
   const flopsPerStep = 3 * graphCost(graph).model * train.accumulation;
-  const weights = built.parameters.map((spec) => sourceOf(graph, 'parameter', spec));
+  const trained = built.parameters.filter((spec) => !spec.fixed);
+  const weights = trained.map((spec) => sourceOf(graph, 'parameter', spec));
   const differentiated = differentiate(graph, loss, weights);
   const fused = fuseLoss(differentiated.graph);
   const kept = train.recompute ? recompute(fused.graph, blockPaths(fused.graph)) : undefined;
@@ -69,7 +70,7 @@ export function buildTraining(model: ModelConfig, train: ProgramConfig): Trainin
     [fused, kept, lowered].reduce((current, pass) => pass?.map(current) ?? current, tensor);
 
   const gradients = new Map<ParameterSpec, Tensor>();
-  built.parameters.forEach((spec, index) => {
+  trained.forEach((spec, index) => {
     const gradient = differentiated.gradients.get(weights[index]);
     // A branch that no token of this length reaches has no gradient, and stays as it is.
     if (gradient) gradients.set(spec, map(gradient));
@@ -94,9 +95,10 @@ export function buildTraining(model: ModelConfig, train: ProgramConfig): Trainin
 function lossGraph(
   model: ModelConfig,
   { batch, length, lossChunk }: Pick<ProgramConfig, 'batch' | 'length' | 'lossChunk'>,
+  training: boolean,
 ): { graph: Graph; built: BuiltModel; loss: Tensor; tokenLoss: Tensor } {
   const graph = new Graph();
-  const built = buildModel(graph, model, { batch, length, documents: true });
+  const built = buildModel(graph, model, { batch, length, documents: true, training });
   const targets = graph.source('input', 'targets', [batch, length], 'int32');
   const weights = graph.source('input', 'weights', [batch, length]);
   const { loss, tokenLoss } = graph.scope('loss', () =>
@@ -166,7 +168,7 @@ export function evaluationProgram(
   model: ModelConfig,
   config: EvaluationConfig,
 ): { program: Program; parameters: readonly ParameterSpec[]; shadows: readonly ParameterSpec[] } {
-  const { graph, built, tokenLoss } = lossGraph(model, config);
+  const { graph, built, tokenLoss } = lossGraph(model, config, false);
   graph.output('tokenLoss', tokenLoss);
   const lowered = config.precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
   return {

@@ -86,9 +86,9 @@ export class Trainer {
       this.store.tensor(`${role}/${name}`, 'float32', shape);
     return {
       parameters: parameters.map((spec) => find('parameter', spec, spec.name)),
-      optimizer: parameters.flatMap((spec) =>
-        ['m', 'v'].map((moment) => find('optimizer', spec, `${spec.name}.${moment}`)),
-      ),
+      optimizer: parameters
+        .filter((spec) => !spec.fixed)
+        .flatMap((spec) => ['m', 'v'].map((moment) => find('optimizer', spec, `${spec.name}.${moment}`))),
     };
   }
 
