@@ -1,0 +1,173 @@
+"""The compared models in PyTorch, with the shapes of Braid's presets at the size 135m."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from torch_scan import chunked, recurrence
+
+VOCABULARY = 65_536
+WIDTH = 768
+MLP = 2048
+HEADS = 32
+KV_HEADS = 8
+STATES = 16
+TAPS = 4
+EPSILON = 1e-6
+
+
+class Norm(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        return F.rms_norm(x, self.weight.shape, self.weight, EPSILON)
+
+
+class Attention(nn.Module):
+    """Grouped queries through the fused attention call; rotary positions where a base is given."""
+
+    def __init__(self, theta):
+        super().__init__()
+        self.head = WIDTH // HEADS
+        self.q = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.k = nn.Linear(WIDTH, KV_HEADS * self.head, bias=False)
+        self.v = nn.Linear(WIDTH, KV_HEADS * self.head, bias=False)
+        self.o = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.theta = theta
+
+    def forward(self, x):
+        q, k, v = (project(x).unflatten(-1, (-1, self.head)).transpose(1, 2) for project in (self.q, self.k, self.v))
+        if self.theta is not None:
+            cos, sin = rotary(x.shape[1], self.head, self.theta)
+            q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        # The fused kernel for CPUs wants as many heads of keys as of queries.
+        k, v = (part.repeat_interleave(HEADS // KV_HEADS, 1) for part in (k, v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.o(y.transpose(1, 2).flatten(2))
+
+
+def rotary(length, width, theta):
+    turn = torch.outer(torch.arange(length), theta ** (-torch.arange(0, width, 2) / width))
+    return turn.cos().repeat(1, 2), turn.sin().repeat(1, 2)
+
+
+def rotate(x, cos, sin):
+    a, b = x.chunk(2, -1)
+    return (x * cos + torch.cat([-b, a], -1) * sin).to(x.dtype)
+
+
+class Mlp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Linear(WIDTH, MLP, bias=False)
+        self.up = nn.Linear(WIDTH, MLP, bias=False)
+        self.down = nn.Linear(MLP, WIDTH, bias=False)
+
+    def forward(self, x):
+        return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+class Mamba(nn.Module):
+    """Mamba-1; `norms` are those of Jamba on dt, B and C."""
+
+    def __init__(self, norms, scan):
+        super().__init__()
+        inner, self.rank = 2 * WIDTH, -(-WIDTH // 16)
+        self.input = nn.Linear(WIDTH, 2 * inner, bias=False)
+        self.conv = nn.Conv1d(inner, inner, TAPS, groups=inner, padding=TAPS - 1)
+        self.select = nn.Linear(inner, self.rank + 2 * STATES, bias=False)
+        self.norms = nn.ModuleList([Norm(self.rank), Norm(STATES), Norm(STATES)]) if norms else None
+        self.dt = nn.Linear(self.rank, inner)
+        self.A_log = nn.Parameter(torch.arange(1, STATES + 1).float().log().repeat(inner, 1))
+        self.D = nn.Parameter(torch.ones(inner))
+        self.output = nn.Linear(inner, WIDTH, bias=False)
+        self.scan = scan
+
+    def forward(self, u):
+        x, z = self.input(u).chunk(2, -1)
+        x = F.silu(self.conv(x.transpose(1, 2))[..., : u.shape[1]]).transpose(1, 2)
+        low, B, C = self.select(x).split([self.rank, STATES, STATES], -1)
+        if self.norms is not None:
+            low, B, C = (norm(part.float()) for norm, part in zip(self.norms, (low, B, C)))
+        dt = F.softplus(self.dt(low).float())
+        y = self.scan(x.float(), dt, -torch.exp(self.A_log), B.float(), C.float())
+        return self.output((y + self.D * x) * F.silu(z))
+
+
+class Layer(nn.Module):
+    """Pre-norm residual layers one after the other."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.norms = nn.ModuleList(Norm(WIDTH) for _ in parts)
+
+    def forward(self, x):
+        for norm, part in zip(self.norms, self.parts):
+            x = x + part(norm(x))
+        return x
+
+
+class FlowhnBlock(nn.Module):
+    """FlowHN without split (Moradi et al. 2025): both branches see every token, then fusion and a projection."""
+
+    def __init__(self, scan):
+        super().__init__()
+        self.attention = Layer(Attention(None), Mlp())
+        self.mamba = Layer(Mamba(True, scan), Mlp())
+        self.fuse = nn.Linear(2 * WIDTH, WIDTH, bias=False)
+        self.norm = Norm(WIDTH)
+        self.project = nn.Linear(WIDTH, WIDTH, bias=False)
+
+    def forward(self, x):
+        x = x + self.fuse(torch.cat([self.mamba(x), self.attention(x)], -1))
+        return x + self.project(self.norm(x))
+
+
+class Model(nn.Module):
+    def __init__(self, blocks):
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, WIDTH)
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = Norm(WIDTH)
+        self.head = nn.Linear(WIDTH, VOCABULARY, bias=False)
+        self.apply(initialise)
+
+    def loss(self, ids, targets):
+        logits = self.head(self.norm(self.blocks(self.embedding(ids))))
+        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+
+
+def initialise(module):
+    if isinstance(module, (nn.Linear, nn.Embedding)):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, Mamba):
+        step = torch.exp(torch.empty_like(module.D).uniform_(*torch.tensor([1e-3, 1e-1]).log().tolist()))
+        with torch.no_grad():
+            module.dt.bias.copy_(step + torch.log(-torch.expm1(-step)))
+
+
+@dataclass(frozen=True)
+class Choice:
+    blocks: Callable
+    # Parameters of Braid's preset of the same name.
+    parameters: int
+
+
+def in_turn(depth, scan):
+    for index in range(depth):
+        yield Layer(Mamba(True, scan) if index % 2 == 0 else Attention(None), Mlp())
+
+
+CHOICES = {
+    'llama-135m': Choice(lambda scan: [Layer(Attention(10_000.0), Mlp()) for _ in range(5)], 131_637_504),
+    'mamba1-135m': Choice(lambda scan: [Layer(Mamba(False, scan)) for _ in range(9)], 134_608_896),
+    'shm-135m': Choice(lambda scan: in_turn(5, scan), 138_526_704),
+    'flowhn-none-135m': Choice(lambda scan: [FlowhnBlock(scan) for _ in range(2)], 133_576_096),
+}
+SCANS = {'chunked': chunked, 'recurrence': recurrence}
