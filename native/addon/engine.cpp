@@ -14,7 +14,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<En
     const Variant& variant = chooseVariant(info[1].ToString());
     isa_ = variant.name;
     kernels_ = variant.makeTable();
-    pool_ = std::make_shared<ThreadPool>(info[0].ToNumber().Int32Value());
+    pool_ = std::make_shared<ThreadPool>(info[0].ToNumber().Int32Value(), variant.tiles);
   });
 }
 

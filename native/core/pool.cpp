@@ -52,7 +52,7 @@ void ThreadPool::Round::fail(int index) {
   errorIndex = index;
 }
 
-ThreadPool::ThreadPool(int threads) : everyone_(*this, 0, threads) {
+ThreadPool::ThreadPool(int threads, bool tiles) : tiles_(tiles), everyone_(*this, 0, threads) {
   for (int i = 0; i < threads; i++) seats_.push_back(std::make_unique<Seat>());
   for (int i = 1; i < threads; i++) threads_.emplace_back([this, i] { work(i); });
 }

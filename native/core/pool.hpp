@@ -16,7 +16,7 @@ namespace braid {
 
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads);
+  explicit ThreadPool(int threads, bool tiles = false);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -73,6 +73,7 @@ class ThreadPool {
    public:
     RangeTeam(ThreadPool& pool, int firstSeat, int count) : pool_(pool), first_(firstSeat), count_(count) {}
     int size() const override { return count_; }
+    bool hasTiles() const override { return pool_.tiles_; }
     void run(const Task& task) override;
     std::byte* scratch(int thread, size_t bytes, Scratch kind) override;
 
@@ -87,6 +88,7 @@ class ThreadPool {
   void runOn(const int* seats, int count, const Task& task);
   void work(int seat);
 
+  bool tiles_;
   std::vector<std::unique_ptr<Seat>> seats_;
   std::vector<std::thread> threads_;
   RangeTeam everyone_;

@@ -27,6 +27,9 @@ class Team {
   virtual ~Team() = default;
   virtual int size() const = 0;
 
+  // Whether kernels may use the matrix unit of the CPU (see variants.hpp).
+  virtual bool hasTiles() const = 0;
+
   // Memory of one thread of the team, 64-byte aligned, not cleared. It stays valid until the same thread asks for more
   // of the same kind, and its content does not outlive the call. Threads may ask at the same time, each for its own.
   virtual std::byte* scratch(int thread, size_t bytes, Scratch kind = Scratch::kernel) = 0;

@@ -5,6 +5,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace braid {
 
@@ -33,7 +37,18 @@ struct Cpu {
   bool avx2 = false;
   bool avx512 = false;
   bool avx512bf16 = false;
+  bool tiles = false;
 };
+
+// Linux gives the matrix unit to processes that ask for it. Threads that exist keep what they had, so this comes first.
+bool requestTiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 Cpu detect() {
   Cpu cpu;
@@ -49,8 +64,10 @@ Cpu detect() {
   if (!saves256 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return cpu;
   cpu.avx2 = b & (1u << 5);
   const bool f = b & (1u << 16), dq = b & (1u << 17), bw = b & (1u << 30), vl = b & (1u << 31);
+  const bool tile = d & (1u << 24), tileBf16 = d & (1u << 22), savesTiles = (low & 0x60000) == 0x60000;
   cpu.avx512 = cpu.avx2 && saves512 && f && dq && bw && vl;
   if (cpu.avx512 && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) cpu.avx512bf16 = a & (1u << 5);
+  cpu.tiles = cpu.avx512bf16 && tile && tileBf16 && savesTiles && requestTiles();
 #endif
   return cpu;
 }
@@ -59,15 +76,16 @@ std::vector<Variant> makeVariants() {
   std::vector<Variant> all;
   [[maybe_unused]] const Cpu cpu = detect();
 #if defined(BRAID_HAS_AVX512BF16)
-  all.push_back({"avx512bf16", cpu.avx512bf16, avx512bf16::makeKernelTable, avx512bf16::gemm, avx512bf16::gemmSerial});
+  all.push_back({"amx", cpu.tiles, true, avx512bf16::makeKernelTable, avx512bf16::gemm, avx512bf16::gemmSerial});
+  all.push_back({"avx512bf16", cpu.avx512bf16, false, avx512bf16::makeKernelTable, avx512bf16::gemm, avx512bf16::gemmSerial});
 #endif
 #if defined(BRAID_HAS_AVX512)
-  all.push_back({"avx512", cpu.avx512, avx512::makeKernelTable, avx512::gemm, avx512::gemmSerial});
+  all.push_back({"avx512", cpu.avx512, false, avx512::makeKernelTable, avx512::gemm, avx512::gemmSerial});
 #endif
 #if defined(BRAID_HAS_AVX2)
-  all.push_back({"avx2", cpu.avx2, avx2::makeKernelTable, avx2::gemm, avx2::gemmSerial});
+  all.push_back({"avx2", cpu.avx2, false, avx2::makeKernelTable, avx2::gemm, avx2::gemmSerial});
 #endif
-  all.push_back({"portable", true, portable::makeKernelTable, portable::gemm, portable::gemmSerial});
+  all.push_back({"portable", true, false, portable::makeKernelTable, portable::gemm, portable::gemmSerial});
   return all;
 }
 

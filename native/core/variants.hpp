@@ -10,8 +10,10 @@ namespace braid {
 struct GemmArguments;
 
 struct Variant {
-  const char* name;  // avx512bf16, avx512, avx2, portable
-  bool supported;    // by this CPU
+  const char* name;  // amx, avx512bf16, avx512, avx2, portable
+  bool supported;    // by this CPU and system
+  // The matrix unit is not a set of kernels of its own: those of avx512bf16 use it when their team says so.
+  bool tiles;
   KernelTable (*makeTable)();
   // The product itself, which the kernels share (kernels/gemm.hpp).
   void (*gemm)(Team&, const GemmArguments&);

@@ -6,37 +6,47 @@
 #include "gemmFew.hpp"
 #include "gemmFinish.hpp"
 #include "gemmTile.hpp"
+#include "gemmTileMatrix.hpp"
 
 namespace braid::BRAID_VARIANT {
 namespace {
 
-constexpr int64_t kUnitsPerBlock = 384;           // of k: a panel of b stays in the first-level cache
 constexpr int64_t kLeftUnits = 128 * 1024;        // of a packed block of a: 512 KiB
 constexpr int64_t kRightUnits = 2 * 1024 * 1024;  // of a packed block of b: 8 MiB
 
 int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // k in equal blocks, whole units each. A result that is rounded must not be rounded once per block: it takes k as a whole.
-template <typename Units>
+template <typename Tiling>
 int64_t blockOfK(const GemmArguments& g) {
-  const int64_t units = ceilDivide(g.k, Units::kPerUnit);
-  if (g.cType == DType::bfloat16) return units * Units::kPerUnit;
-  return ceilDivide(units, ceilDivide(units, kUnitsPerBlock)) * Units::kPerUnit;
+  const int64_t units = ceilDivide(g.k, Tiling::kPerUnit);
+  if (g.cType == DType::bfloat16) return units * Tiling::kPerUnit;
+  return ceilDivide(units, ceilDivide(units, Tiling::kUnitsPerBlock)) * Tiling::kPerUnit;
 }
 
-template <typename Units>
-int64_t blockOfN(int64_t n, int64_t kBlock) {
-  const int64_t panels = ceilDivide(n, kTileColumns);
-  const int64_t most = kRightUnits / (ceilDivide(kBlock, Units::kPerUnit) * kTileColumns);
-  return ceilDivide(panels, ceilDivide(panels, most < 1 ? 1 : most)) * kTileColumns;
+// `count` lines in equal blocks of whole panels, such that a packed block has about `most` units.
+int64_t blockOfLines(int64_t count, int64_t width, int64_t units, int64_t most) {
+  const int64_t panels = ceilDivide(count, width);
+  const int64_t fitting = most / (units * width);
+  return ceilDivide(panels, ceilDivide(panels, fitting < 1 ? 1 : fitting)) * width;
 }
 
-template <typename Units>
-int64_t blockOfM(int64_t m, int64_t kBlock) {
-  const int64_t panels = ceilDivide(m, kTileRows);
-  const int64_t most = kLeftUnits / (ceilDivide(kBlock, Units::kPerUnit) * kTileRows);
-  return ceilDivide(panels, ceilDivide(panels, most < 1 ? 1 : most)) * kTileRows;
-}
+// The sizes of the blocks of one product.
+template <typename Tiling>
+struct Blocks {
+  int64_t m, n, k;
+  size_t leftBytes, rightBytes;
+
+  Blocks(const GemmArguments& g, int64_t rows, int64_t columns) {
+    k = blockOfK<Tiling>(g);
+    const int64_t units = Tiling::unitsOf(k);
+    m = blockOfLines(rows, Tiling::kRows, units, kLeftUnits);
+    n = blockOfLines(columns, Tiling::kColumns, units, kRightUnits);
+    leftBytes = static_cast<size_t>(m * units) * sizeof(float);
+    rightBytes = static_cast<size_t>(n * units) * sizeof(float);
+  }
+};
 
 // A block of b, packed: columns column … column + columns − 1 and k from k0.
 struct RightBlock {
@@ -44,108 +54,99 @@ struct RightBlock {
   const float* packed;
 };
 
-// Rows [begin, end) of the product with one block of b.
-template <typename LeftUnits>
-void multiplyRows(const GemmArguments& g, const RightBlock& right, int64_t begin, int64_t end, float* leftPacked) {
-  const int64_t units = ceilDivide(right.k, LeftUnits::kPerUnit);
-  const int64_t mBlock = blockOfM<LeftUnits>(end - begin, right.k);
-  alignas(64) float tile[kTileRows * kTileColumns];
+// Rows [begin, end) of the product with one block of b, `mBlock` at a time.
+template <typename Tiling>
+void multiplyRows(const GemmArguments& g, const RightBlock& right, int64_t begin, int64_t end, int64_t mBlock,
+                  float* leftPacked) {
+  const int64_t units = Tiling::unitsOf(right.k);
+  alignas(64) float tile[Tiling::kRows * Tiling::kColumns];
+  [[maybe_unused]] const typename Tiling::Session session{};
   for (int64_t row = begin; row < end; row += mBlock) {
-    const int64_t rows = end - row < mBlock ? end - row : mBlock;
-    packPanels<LeftUnits, kTileRows>(rowsOf(g.a), row, rows, right.k0, right.k, leftPacked);
-    for (int64_t j = 0; j < right.columns; j += kTileColumns) {
-      const int64_t columns = right.columns - j < kTileColumns ? right.columns - j : kTileColumns;
-      const float* b = right.packed + j * units;
-      for (int64_t i = 0; i < rows; i += kTileRows) {
-        const int64_t tileRows = rows - i < kTileRows ? rows - i : kTileRows;
-        multiplyTile<LeftUnits>(tileRows, units, leftPacked + i * units, b, tile);
-        finish(g, tile, kTileColumns, row + i, right.column + j, tileRows, columns, right.k0 == 0);
+    const int64_t rows = smaller(end - row, mBlock);
+    Tiling::packLeft(rowsOf(g.a), row, rows, right.k0, right.k, leftPacked);
+    for (int64_t j = 0; j < right.columns; j += Tiling::kColumns) {
+      const int64_t columns = smaller(right.columns - j, Tiling::kColumns);
+      for (int64_t i = 0; i < rows; i += Tiling::kRows) {
+        const int64_t tileRows = smaller(rows - i, Tiling::kRows);
+        Tiling::multiply(tileRows, units, leftPacked + i * units, right.packed + j * units, tile);
+        finish(g, tile, Tiling::kColumns, row + i, right.column + j, tileRows, columns, right.k0 == 0);
       }
     }
   }
 }
 
-template <typename Units>
-size_t leftBytes(int64_t m, int64_t kBlock) {
-  return static_cast<size_t>(blockOfM<Units>(m, kBlock) * ceilDivide(kBlock, Units::kPerUnit)) * sizeof(float);
-}
-template <typename Units>
-size_t rightBytes(int64_t nBlock, int64_t kBlock) {
-  return static_cast<size_t>(nBlock * ceilDivide(kBlock, Units::kPerUnit)) * sizeof(float);
-}
-
 // The threads share blocks of b and divide the rows.
-template <typename LeftUnits, typename RightUnits>
-void sharedColumns(Team& team, const GemmArguments& g) {
-  const int64_t kBlock = blockOfK<LeftUnits>(g);
-  const int64_t nBlock = blockOfN<RightUnits>(g.n, kBlock);
-  float* packed =
-      reinterpret_cast<float*>(team.scratch(0, rightBytes<RightUnits>(nBlock, kBlock), Scratch::gemmShared));
-  for (int64_t column = 0; column < g.n; column += nBlock) {
-    for (int64_t k0 = 0; k0 < g.k; k0 += kBlock) {
-      const int64_t columns = g.n - column < nBlock ? g.n - column : nBlock;
-      const RightBlock right{column, columns, k0, g.k - k0 < kBlock ? g.k - k0 : kBlock, packed};
-      const int64_t units = ceilDivide(right.k, RightUnits::kPerUnit);
-      team.split(columns, kTileColumns, [&](int64_t begin, int64_t end, int) {
-        packPanels<RightUnits, kTileColumns>(columnsOf(g.b), column + begin, end - begin, right.k0, right.k,
-                                             packed + begin * units);
+template <typename Tiling>
+void shareColumns(Team& team, const GemmArguments& g) {
+  const int64_t rowsOfThread = ceilDivide(ceilDivide(g.m, Tiling::kRows), team.size()) * Tiling::kRows;
+  const Blocks<Tiling> block(g, rowsOfThread, g.n);
+  float* packed = reinterpret_cast<float*>(team.scratch(0, block.rightBytes, Scratch::gemmShared));
+  for (int64_t column = 0; column < g.n; column += block.n) {
+    for (int64_t k0 = 0; k0 < g.k; k0 += block.k) {
+      const RightBlock right{column, smaller(g.n - column, block.n), k0, smaller(g.k - k0, block.k), packed};
+      const int64_t units = Tiling::unitsOf(right.k);
+      team.split(right.columns, Tiling::kColumns, [&](int64_t begin, int64_t end, int) {
+        Tiling::packRight(columnsOf(g.b), column + begin, end - begin, k0, right.k, packed + begin * units);
       });
-      team.split(g.m, kTileRows, [&](int64_t begin, int64_t end, int thread) {
-        const size_t bytes = leftBytes<LeftUnits>(end - begin, right.k);
-        float* left = reinterpret_cast<float*>(team.scratch(thread, bytes, Scratch::gemm));
-        multiplyRows<LeftUnits>(g, right, begin, end, left);
+      team.split(g.m, Tiling::kRows, [&](int64_t begin, int64_t end, int thread) {
+        float* left = reinterpret_cast<float*>(team.scratch(thread, block.leftBytes, Scratch::gemm));
+        multiplyRows<Tiling>(g, right, begin, end, block.m, left);
       });
     }
   }
 }
 
 // Columns [first, last), on one thread.
-template <typename LeftUnits, typename RightUnits>
+template <typename Tiling>
 void ownColumns(Team& team, int thread, const GemmArguments& g, int64_t first, int64_t last) {
-  const int64_t kBlock = blockOfK<LeftUnits>(g);
-  const int64_t nBlock = blockOfN<RightUnits>(last - first, kBlock);
-  const size_t leftSize = leftBytes<LeftUnits>(g.m, kBlock);
-  std::byte* memory = team.scratch(thread, leftSize + rightBytes<RightUnits>(nBlock, kBlock), Scratch::gemm);
+  const Blocks<Tiling> block(g, g.m, last - first);
+  std::byte* memory = team.scratch(thread, block.leftBytes + block.rightBytes, Scratch::gemm);
   float* left = reinterpret_cast<float*>(memory);
-  float* packed = reinterpret_cast<float*>(memory + leftSize);
-  for (int64_t column = first; column < last; column += nBlock) {
-    for (int64_t k0 = 0; k0 < g.k; k0 += kBlock) {
-      const RightBlock right{column, last - column < nBlock ? last - column : nBlock, k0,
-                             g.k - k0 < kBlock ? g.k - k0 : kBlock, packed};
-      packPanels<RightUnits, kTileColumns>(columnsOf(g.b), column, right.columns, k0, right.k, packed);
-      multiplyRows<LeftUnits>(g, right, 0, g.m, left);
+  float* packed = reinterpret_cast<float*>(memory + block.leftBytes);
+  for (int64_t column = first; column < last; column += block.n) {
+    for (int64_t k0 = 0; k0 < g.k; k0 += block.k) {
+      const RightBlock right{column, smaller(last - column, block.n), k0, smaller(g.k - k0, block.k), packed};
+      Tiling::packRight(columnsOf(g.b), column, right.columns, k0, right.k, packed);
+      multiplyRows<Tiling>(g, right, 0, g.m, block.m, left);
     }
   }
 }
 
-template <typename LeftUnits, typename RightUnits>
+template <typename Tiling>
 void multiply(Team& team, const GemmArguments& g) {
   // The share of the slowest thread, in tiles, when rows or columns are divided.
   const int64_t threads = team.size();
-  const int64_t tilesDown = ceilDivide(g.m, kTileRows), tilesAcross = ceilDivide(g.n, kTileColumns);
+  const int64_t tilesDown = ceilDivide(g.m, Tiling::kRows), tilesAcross = ceilDivide(g.n, Tiling::kColumns);
   const int64_t byRows = ceilDivide(tilesDown, threads) * tilesAcross;
   const int64_t byColumns = tilesDown * ceilDivide(tilesAcross, threads);
   if (byRows <= byColumns + byColumns / 16) {
-    sharedColumns<LeftUnits, RightUnits>(team, g);
+    shareColumns<Tiling>(team, g);
   } else {
-    team.split(g.n, kTileColumns, [&](int64_t begin, int64_t end, int thread) {
-      ownColumns<LeftUnits, RightUnits>(team, thread, g, begin, end);
+    team.split(g.n, Tiling::kColumns, [&](int64_t begin, int64_t end, int thread) {
+      ownColumns<Tiling>(team, thread, g, begin, end);
     });
   }
 }
 
-// Calls body with the kind of unit that each operand is packed in.
+// Calls body with the tiling for the types of the operands.
 template <typename Body>
-void withUnits(const GemmArguments& g, const Body& body) {
+void withTiling([[maybe_unused]] const Team& team, const GemmArguments& g, const Body& body) {
+  using Float = FloatUnits<float>;
+  using Half = FloatUnits<bfloat16>;
   const bool a16 = g.a.dtype == DType::bfloat16, b16 = g.b.dtype == DType::bfloat16;
-#if defined(__AVX512BF16__)
-  if (a16 && b16) return body(PairUnits{}, PairUnits{});
-#else
-  if (a16 && b16) return body(FloatUnits<bfloat16>{}, FloatUnits<bfloat16>{});
+  if (a16 && b16) {
+#if defined(BRAID_HAS_TILES)
+    if (team.hasTiles()) return body(TileTiling{});
 #endif
-  if (a16) return body(FloatUnits<bfloat16>{}, FloatUnits<float>{});
-  if (b16) return body(FloatUnits<float>{}, FloatUnits<bfloat16>{});
-  body(FloatUnits<float>{}, FloatUnits<float>{});
+#if defined(__AVX512BF16__)
+    return body(RegisterTiling<PairUnits, PairUnits>{});
+#else
+    return body(RegisterTiling<Half, Half>{});
+#endif
+  }
+  if (a16) return body(RegisterTiling<Half, Float>{});
+  if (b16) return body(RegisterTiling<Float, Half>{});
+  body(RegisterTiling<Float, Float>{});
 }
 
 // Without k the product is zero: what remains is what is added to it.
@@ -166,7 +167,7 @@ void gemm(Team& team, const GemmArguments& g) {
     team.split(g.n, kFewColumns, [&](int64_t begin, int64_t end, int) { multiplyFewRows(g, begin, end); });
     return;
   }
-  withUnits(g, [&](auto left, auto right) { multiply<decltype(left), decltype(right)>(team, g); });
+  withTiling(team, g, [&](auto tiling) { multiply<decltype(tiling)>(team, g); });
 }
 
 void gemmSerial(Team& team, int thread, const GemmArguments& g) {
@@ -175,9 +176,7 @@ void gemmSerial(Team& team, int thread, const GemmArguments& g) {
     multiplyFewRows(g, 0, g.n);
     return;
   }
-  withUnits(g, [&](auto left, auto right) {
-    ownColumns<decltype(left), decltype(right)>(team, thread, g, 0, g.n);
-  });
+  withTiling(team, g, [&](auto tiling) { ownColumns<decltype(tiling)>(team, thread, g, 0, g.n); });
 }
 
 }  // namespace braid::BRAID_VARIANT

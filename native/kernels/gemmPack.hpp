@@ -68,9 +68,10 @@ struct FloatUnits {
   static constexpr int64_t kPerUnit = 1;
   using Stored = T;
   // Sixteen units of one line; `k` of its elements are left.
-  static f32x16 alongK(const T* p, int64_t k) { return k >= kWidth ? load(p) : loadPartial(p, k); }
+  static f32x16 alongK(const T* p, int64_t k) { return k >= kWidth ? load(p) : loadPartial(p, k < 0 ? 0 : k); }
   // One unit of up to sixteen lines.
-  static f32x16 acrossLines(const T* p, int64_t /*stride*/, int64_t /*k*/, int64_t lines) {
+  static f32x16 acrossLines(const T* p, int64_t /*stride*/, int64_t k, int64_t lines) {
+    if (k <= 0) return zero();
     return lines >= kWidth ? load(p) : loadPartial(p, lines);
   }
 };
@@ -82,9 +83,10 @@ struct PairUnits {
   using Stored = bfloat16;
   static f32x16 alongK(const bfloat16* p, int64_t k) {
     if (k >= 2 * kWidth) return (f32x16)_mm512_loadu_si512(p);
-    return (f32x16)_mm512_maskz_loadu_epi16((__mmask32)((1u << k) - 1), p);
+    return k <= 0 ? zero() : (f32x16)_mm512_maskz_loadu_epi16((__mmask32)((1u << k) - 1), p);
   }
   static f32x16 acrossLines(const bfloat16* p, int64_t stride, int64_t k, int64_t lines) {
+    if (k <= 0) return zero();
     const __mmask16 mask = firstLanes(lines < kWidth ? lines : kWidth);
     const __m512i even = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, p));
     if (k < 2) return (f32x16)even;
@@ -94,13 +96,12 @@ struct PairUnits {
 };
 #endif
 
-// Packs `lines` lines from `line`, and `k` elements from `k0`, into panels of Width lines; the missing lines of the last
-// panel are zero. A panel takes ⌈k / kPerUnit⌉ · Width units.
+// Packs `lines` lines from `line`, and `k` elements from `k0`, into panels of Width lines and `units` units. What is missing,
+// lines of the last panel and units past k, is zero.
 template <typename Units, int Width>
-void packPanels(const GemmSide& side, int64_t line, int64_t lines, int64_t k0, int64_t k, float* out) {
+void packPanels(const GemmSide& side, int64_t line, int64_t lines, int64_t k0, int64_t k, int64_t units, float* out) {
   using T = typename Units::Stored;
   const T* data = static_cast<const T*>(side.data);
-  const int64_t units = (k + Units::kPerUnit - 1) / Units::kPerUnit;
   const int64_t panels = (lines + Width - 1) / Width;
   constexpr int kUnitsAtOnce = 32;
   const auto put = [&](float* panel, int64_t unit, int group, const f32x16& v) {

@@ -57,14 +57,34 @@ void multiplyTile(int64_t units, const float* a, const float* b, float* out) {
   }
 }
 
-// The smallest compiled kernel that covers `rows`.
-template <typename Units>
-void multiplyTile(int64_t rows, int64_t units, const float* a, const float* b, float* out) {
-  constexpr int kQuarter = (kTileRows + 3) / 4, kHalf = (kTileRows + 1) / 2, kMost = kQuarter + kHalf;
-  if (rows > kMost) return multiplyTile<Units, kTileRows>(units, a, b, out);
-  if (rows > kHalf) return multiplyTile<Units, kMost>(units, a, b, out);
-  if (rows > kQuarter) return multiplyTile<Units, kHalf>(units, a, b, out);
-  multiplyTile<Units, kQuarter>(units, a, b, out);
-}
+// How a product is cut into tiles, with operands in units of the given kinds. Both kinds hold as many elements.
+template <typename LeftUnits, typename RightUnits>
+struct RegisterTiling {
+  static constexpr int kRows = kTileRows;
+  static constexpr int kColumns = kTileColumns;
+  static constexpr int64_t kUnitsPerBlock = 384;  // of k: a panel of b stays in the first-level cache
+
+  static int64_t unitsOf(int64_t k) { return (k + LeftUnits::kPerUnit - 1) / LeftUnits::kPerUnit; }
+  static constexpr int64_t kPerUnit = LeftUnits::kPerUnit;
+
+  static void packLeft(const GemmSide& a, int64_t row, int64_t rows, int64_t k0, int64_t k, float* out) {
+    packPanels<LeftUnits, kRows>(a, row, rows, k0, k, unitsOf(k), out);
+  }
+  static void packRight(const GemmSide& b, int64_t column, int64_t columns, int64_t k0, int64_t k, float* out) {
+    packPanels<RightUnits, kColumns>(b, column, columns, k0, k, unitsOf(k), out);
+  }
+
+  // Around the tiles of one thread.
+  struct Session {};
+
+  // The smallest compiled kernel that covers `rows`.
+  static void multiply(int64_t rows, int64_t units, const float* a, const float* b, float* out) {
+    constexpr int kQuarter = (kRows + 3) / 4, kHalf = (kRows + 1) / 2, kMost = kQuarter + kHalf;
+    if (rows > kMost) return multiplyTile<LeftUnits, kRows>(units, a, b, out);
+    if (rows > kHalf) return multiplyTile<LeftUnits, kMost>(units, a, b, out);
+    if (rows > kQuarter) return multiplyTile<LeftUnits, kHalf>(units, a, b, out);
+    multiplyTile<LeftUnits, kQuarter>(units, a, b, out);
+  }
+};
 
 }  // namespace braid::BRAID_VARIANT

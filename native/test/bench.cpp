@@ -79,7 +79,7 @@ double measure(const Variant& variant, Team& team, const Shape& s, DType dtype) 
 int bench(const std::vector<std::string>& arguments) {
   const Variant& variant = chooseVariant(arguments.empty() ? "" : arguments[0]);
   const int threads = arguments.size() > 1 ? std::stoi(arguments[1]) : static_cast<int>(std::thread::hardware_concurrency());
-  ThreadPool pool(threads);
+  ThreadPool pool(threads, variant.tiles);
   const DenormalsAreZero denormalsAreZero;
   std::printf("%s, %d threads: m x k x n, GFLOP/s\n", variant.name, threads);
   for (const Shape& shape : kShapes) {

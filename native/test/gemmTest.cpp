@@ -119,7 +119,7 @@ void testGemm() {
   for (const Variant& variant : variants()) {
     if (!variant.supported) continue;
     for (const int threads : {1, 2, 3}) {
-      ThreadPool pool(threads);
+      ThreadPool pool(threads, variant.tiles);
       for (const auto& [m, n, k] : sizes) {
         for (int t = 0; t < 6; t++) {
           const auto& [a, b, c] = types[t];

@@ -1,0 +1,119 @@
+// The inner kernel on the matrix unit of the CPU (Intel AMX): eight registers of 16 rows by 64 bytes, and one instruction that
+// multiplies 16×32 by 32×16 bfloat16 numbers. Used where the pool says that the CPU and the system allow it.
+#pragma once
+#include "gemmPack.hpp"
+
+#if defined(__AVX512BF16__) && defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 11)
+#define BRAID_HAS_TILES 1
+
+namespace braid::BRAID_VARIANT {
+
+#define BRAID_TILES __attribute__((target("amx-tile,amx-bf16")))
+
+struct TileTiling {
+  static constexpr int kRows = 32;  // two registers down, two across: four hold the sums, two each operand
+  static constexpr int kColumns = 32;
+  static constexpr int64_t kUnitsPerBlock = 512;
+  static constexpr int64_t kPerUnit = 2;
+  static constexpr int64_t kUnitsPerStep = 16;
+
+  static int64_t unitsOf(int64_t k) { return (k + 31) / 32 * kUnitsPerStep; }
+
+  // Panels of 32 rows: for each step of 16 units, the 16 units of one row after the other.
+  static void packLeft(const GemmSide& a, int64_t row, int64_t rows, int64_t k0, int64_t k, float* out) {
+    const bfloat16* data = static_cast<const bfloat16*>(a.data);
+    const int64_t units = unitsOf(k);
+    for (int64_t u = 0; u < units; u += kUnitsPerStep) {
+      const int64_t at = 2 * u;
+      for (int64_t first = 0; first < rows; first += kWidth) {
+        float* to = out + first / kRows * kRows * units + u * kRows + first % kRows * kUnitsPerStep;
+        const int64_t present = rows - first;
+        f32x16 r[kWidth];
+        if (a.kContiguous) {
+          const bfloat16* from = data + (row + first) * a.stride + k0 + at;
+          for (int64_t i = 0; i < kWidth; i++) {
+            r[i] = i < present ? PairUnits::alongK(from + i * a.stride, k - at) : zero();
+          }
+        } else {
+          const bfloat16* from = data + (k0 + at) * a.stride + row + first;
+          for (int64_t i = 0; i < kWidth; i++) {
+            r[i] = PairUnits::acrossLines(from + 2 * i * a.stride, a.stride, k - at - 2 * i, present);
+          }
+          transpose(r);
+        }
+        for (int64_t i = 0; i < kWidth; i++) store(to + i * kUnitsPerStep, r[i]);
+      }
+      // The lower half of a panel that ends in its upper half.
+      if ((rows + kWidth - 1) / kWidth % 2 == 1) {
+        float* to = out + rows / kRows * kRows * units + u * kRows + kWidth * kUnitsPerStep;
+        for (int64_t i = 0; i < kWidth; i++) store(to + i * kUnitsPerStep, zero());
+      }
+    }
+  }
+
+  static void packRight(const GemmSide& b, int64_t column, int64_t columns, int64_t k0, int64_t k, float* out) {
+    packPanels<PairUnits, kColumns>(b, column, columns, k0, k, unitsOf(k), out);
+  }
+
+  struct Shape {
+    uint8_t palette, startRow, reserved[14];
+    uint16_t bytesPerRow[16];
+    uint8_t rows[16];
+  };
+
+  // Shapes the registers of this thread, and lets go of them.
+  struct Session {
+    BRAID_TILES Session() {
+      // Constant data: g++ does not know that the instruction reads all of it.
+      alignas(64) static constexpr Shape kShape = {
+          1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+      _tile_loadconfig(&kShape);
+    }
+    BRAID_TILES ~Session() { _tile_release(); }
+  };
+
+  BRAID_TILES static void multiply(int64_t rows, int64_t units, const float* a, const float* b, float* out) {
+    constexpr int kLeftStride = kUnitsPerStep * sizeof(float);
+    constexpr int kRightStride = kColumns * sizeof(float);
+    // The compiler does not see which memory the loads below read; everything stored before must be there.
+    asm volatile("" ::: "memory");
+    _tile_zero(0);
+    _tile_zero(1);
+    if (rows <= kWidth) {
+      for (int64_t u = 0; u < units; u += kUnitsPerStep) {
+        _tile_loadd(4, a, kLeftStride);
+        _tile_loadd(6, b, kRightStride);
+        _tile_loadd(7, b + kWidth, kRightStride);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        a += kRows * kUnitsPerStep;
+        b += kColumns * kUnitsPerStep;
+      }
+    } else {
+      _tile_zero(2);
+      _tile_zero(3);
+      for (int64_t u = 0; u < units; u += kUnitsPerStep) {
+        _tile_loadd(4, a, kLeftStride);
+        _tile_loadd(6, b, kRightStride);
+        _tile_loadd(7, b + kWidth, kRightStride);
+        _tile_loadd(5, a + kWidth * kUnitsPerStep, kLeftStride);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+        a += kRows * kUnitsPerStep;
+        b += kColumns * kUnitsPerStep;
+      }
+      _tile_stored(2, out + kWidth * kColumns, kRightStride);
+      _tile_stored(3, out + kWidth * kColumns + kWidth, kRightStride);
+    }
+    _tile_stored(0, out, kRightStride);
+    _tile_stored(1, out + kWidth, kRightStride);
+  }
+};
+
+#undef BRAID_TILES
+
+}  // namespace braid::BRAID_VARIANT
+
+#endif
