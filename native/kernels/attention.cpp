@@ -29,7 +29,7 @@ struct Work {
   }
 };
 
-// Turns scores into weights relative to the new maximum, and says by what the older sums must be multiplied.
+// Turns scores (base 2) into weights relative to the new maximum, and says by what the older sums must be multiplied.
 void weigh(const Tile& tile, const Work& work, int64_t firstKey, int64_t keys) {
   const f32x16 nothing = splat(-__builtin_inff());
   const bool whole = tile.whole(firstKey, keys);
@@ -49,11 +49,11 @@ void weigh(const Tile& tile, const Work& work, int64_t firstKey, int64_t keys) {
     const f32x16 base = select(top == nothing, zero(), top);
     f32x16 sum = zero();
     for (int64_t j = 0; j < keys; j++) {
-      const f32x16 weight = exp(load(scores + j * kSlots) - base);
+      const f32x16 weight = exp2(load(scores + j * kSlots) - base);
       store(scores + j * kSlots, weight);
       sum += weight;
     }
-    const f32x16 factor = exp(before - base);
+    const f32x16 factor = exp2(before - base);
     store(work.maximum + v * kWidth, top);
     store(work.factor + v * kWidth, factor);
     store(work.total + v * kWidth, load(work.total + v * kWidth) * factor + sum);
@@ -74,7 +74,7 @@ void finish(const Attention& a, const Tile& tile, const Work& work, const Sink& 
   for (int64_t v = 0; v < tile.vectors; v++) {
     const f32x16 total = load(work.total + v * kWidth);
     store(work.factor + v * kWidth, select(total == 0.0f, zero(), 1.0f / total));
-    store(work.maximum + v * kWidth, load(work.maximum + v * kWidth) + log(total));
+    store(work.maximum + v * kWidth, load(work.maximum + v * kWidth) * kLn2 + log(total));
   }
   if (out) unpackColumns(a, tile, work.sums, work.factor, a.f, work.row, out);
   if (!logsumexp) return;
@@ -85,7 +85,7 @@ void finish(const Attention& a, const Tile& tile, const Work& work, const Sink& 
 }
 
 void forwardTile(const Attention& a, const Tile& tile, const Work& work, const Sink& out, float* logsumexp) {
-  packColumns(a, tile, a.q, a.e, a.scale, work.row, work.queries);
+  packColumns(a, tile, a.q, a.e, a.scale * kLog2e, work.row, work.queries);
   std::fill(work.sums, work.sums + a.f * kSlots, 0.0f);
   std::fill(work.maximum, work.maximum + kSlots, -__builtin_inff());
   std::fill(work.total, work.total + kSlots, 0.0f);

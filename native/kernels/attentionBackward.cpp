@@ -56,13 +56,13 @@ void packRows(const Attention& a, const Tile& tile, const Source& from, int64_t 
 }
 
 void pack(const Attention& a, const Tile& tile, const Gradients& g, const Work& work) {
-  packColumns(a, tile, a.q, a.e, a.scale, work.row, work.queries);
+  packColumns(a, tile, a.q, a.e, a.scale * kLog2e, work.row, work.queries);
   packColumns(a, tile, g.dOut, a.f, 1, work.row, work.gradients);
   packRows(a, tile, a.q, a.e, a.scale, work.queryRows);
   packRows(a, tile, g.dOut, a.f, 1, work.gradientRows);
   for (int64_t s = 0; s < kSlots; s++) {
     const int64_t slot = tile.begin + std::min(s, tile.count - 1), head = tile.group * a.ratio + slot % a.ratio;
-    work.logsumexp[s] = g.logsumexp.at((tile.row * a.heads + head) * a.length + slot / a.ratio);
+    work.logsumexp[s] = g.logsumexp.at((tile.row * a.heads + head) * a.length + slot / a.ratio) * kLog2e;
     work.scale[s] = a.scale;
     f32x16 delta = zero();
     if (s < tile.count) {
@@ -73,7 +73,7 @@ void pack(const Attention& a, const Tile& tile, const Gradients& g, const Work& 
   }
 }
 
-// Scores become weights, slopes (dOut · v) become gradients of the scores.
+// Scores (base 2) become weights, slopes (dOut · v) become gradients of the scores.
 void weigh(const Tile& tile, const Work& work, int64_t firstKey, int64_t keys) {
   const bool whole = tile.whole(firstKey, keys);
   for (int64_t v = 0; v < tile.vectors; v++) {
@@ -81,7 +81,7 @@ void weigh(const Tile& tile, const Work& work, int64_t firstKey, int64_t keys) {
     for (int64_t j = 0; j < keys; j++) {
       float* score = work.scores + j * kSlots + v * kWidth;
       float* slope = work.slopes + j * kSlots + v * kWidth;
-      f32x16 weight = exp(load(score) - logsumexp);
+      f32x16 weight = exp2(load(score) - logsumexp);
       if (!whole) weight = select(seen(tile, firstKey + j, v), weight, zero());
       store(score, weight);
       store(slope, weight * (load(slope) - delta));

@@ -5,25 +5,57 @@
 
 namespace braid::BRAID_VARIANT {
 
+constexpr float kLog2e = 1.44269504088896341f;
+constexpr float kLn2 = 0.693147180559945309f;
+
+// eʳ for |r| ≤ ln 2 / 2: the polynomial of Cephes' expf.
+inline f32x16 expNear(const f32x16& r) {
+  f32x16 p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  return p * (r * r) + r + 1.0f;
+}
+
 // eˣ, 1 ulp. Below −87.3 the result is 0, above 88.7 infinity.
-// x = n·ln 2 + r with |r| ≤ ln 2 / 2; eʳ by the polynomial of Cephes' expf; the scale 2ⁿ is applied in two steps, so
-// that n = 128 works.
+// x = n·ln 2 + r; where there is no instruction for it, the scale 2ⁿ is applied in two steps, so that n = 128 works.
+#if defined(__AVX512F__)
+inline f32x16 exp(const f32x16& x) {
+  const __mmask16 nonzero = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.33654f), _CMP_NLT_UQ);
+  const f32x16 limited = _mm512_min_ps(_mm512_set1_ps(89.0f), x);  // NaN passes; what is above becomes infinity
+  const f32x16 magic = splat(12582912.0f);  // 1.5 · 2²³: adding it rounds to an integer
+  const f32x16 n = (limited * 1.44269504088896341f + magic) - magic;
+  const f32x16 r = limited - n * 0.693359375f + n * 2.12194440e-4f;
+  return _mm512_maskz_scalef_ps(nonzero, expNear(r), n);
+}
+#else
 inline f32x16 exp(const f32x16& x) {
   const f32x16 low = splat(-87.33654f), high = splat(88.72284f);
   const f32x16 clamped = select(x < low, low, select(x > high, high, x));
   const f32x16 magic = splat(12582912.0f);  // 1.5 · 2²³: adding it rounds to an integer
   const f32x16 n = (clamped * 1.44269504088896341f + magic) - magic;
   const f32x16 r = clamped - n * 0.693359375f + n * 2.12194440e-4f;
-  f32x16 p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
+  const f32x16 p = expNear(r);
   const i32x16 exponent = toInt(n);
   const i32x16 half = exponent >> 1;
   const f32x16 scaled = p * asFloat((half + 127) << 23) * asFloat((exponent - half + 127) << 23);
   return select(x < low, zero(), select(x > high, splat(__builtin_inff()), scaled));
+}
+#endif
+
+// 2ˣ for x ≤ 127, 1 ulp. Below −126 the result is 0. Cheaper than eˣ: the reduction is exact and takes one step.
+inline f32x16 exp2(const f32x16& x) {
+  const f32x16 magic = splat(12583039.0f);  // 1.5 · 2²³ + 127: the low bits of the sum are the biased exponent
+  const f32x16 sum = x + magic;
+  const f32x16 r = x - (sum - magic);
+  f32x16 p = r * 1.54531634e-4f + 1.33908633e-3f;  // (2ʳ − 1) / r at the Chebyshev nodes of [−½, ½]
+  p = p * r + 9.61808302e-3f;
+  p = p * r + 5.55035695e-2f;
+  p = p * r + 2.40226507e-1f;
+  p = p * r + 6.93147182e-1f;
+  p = p * r + 1.0f;
+  return select(x < -126.0f, zero(), p * asFloat(asInt(sum) << 23));
 }
 
 // Natural logarithm, 2 ulp, for normal numbers; 0 gives −∞, a negative number NaN, ∞ gives ∞.

@@ -19,30 +19,30 @@ void scanRow(const Scan& s, const Channels& channels, int64_t row, const float* 
   f32x16 h[N > 0 ? N : kMaxStates];
   loadDecay(s, channels, decay);
   const auto keep = [&](float* to, int64_t at) {
-    for (int64_t n = 0; n < states; n++) store(memory + n * kWidth, h[n]);
+    forStates<N>(states, [&](int64_t n) { store(memory + n * kWidth, h[n]); });
     turnOut(memory, channels.lanes, states, to + at * states);
   };
   if (s.state) turnIn(s.state, (row * s.channels + channels.first) * states, channels.lanes, states, memory);
-  for (int64_t n = 0; n < states; n++) h[n] = s.state ? load(memory + n * kWidth) : zero();
+  forStates<N>(states, [&](int64_t n) { h[n] = s.state ? load(memory + n * kWidth) : zero(); });
 
+  constexpr int64_t ahead = 32;
+  alignas(64) float deltas[ahead * kWidth], inputs[ahead * kWidth];
   for (int64_t t = 0; t < s.length; t++) {
+    if (t % ahead == 0) {
+      takeSteps(s, channels, row, t, std::min(ahead, s.length - t), {deltas, inputs, nullptr});
+    }
     if (out.checkpoints && t % s.chunk == 0) {
       keep(out.checkpoints, (row * s.chunks + t / s.chunk) * s.channels + channels.first);
     }
-    if (s.startsAfresh(row, t)) {
-      for (int64_t n = 0; n < states; n++) h[n] = zero();
-    }
-    const int64_t at = (row * s.length + t) * s.channels + channels.first;
-    s.x.prefetch(at + 8 * s.channels);
-    s.dt.prefetch(at + 8 * s.channels);
-    const f32x16 x = s.x.load(at, channels.lanes);
-    const f32x16 delta = softplus(s.dt.load(at, channels.lanes) + channels.dtBias);
+    if (s.startsAfresh(row, t)) forStates<N>(states, [&](int64_t n) { h[n] = zero(); });
+    const f32x16 delta = load(deltas + t % ahead * kWidth), x = load(inputs + t % ahead * kWidth);
     const f32x16 input = delta * x;
     f32x16 y[2] = {channels.d * x, zero()};
-    for (int64_t n = 0; n < states; n++) {
-      h[n] = exp(delta * load(decay + n * kWidth)) * h[n] + input * b[t * states + n];
+    forStates<N>(states, [&](int64_t n) {
+      h[n] = exp2(delta * load(decay + n * kWidth)) * h[n] + input * b[t * states + n];
       y[n % 2] += h[n] * c[t * states + n];
-    }
+    });
+    const int64_t at = (row * s.length + t) * s.channels + channels.first;
     if (out.y) out.y.store(at, y[0] + y[1], channels.lanes);
   }
   if (out.state) keep(out.state, row * s.channels + channels.first);

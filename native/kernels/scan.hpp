@@ -2,6 +2,7 @@
 // of channels are N such vectors. In memory states are [E, N], so they are turned when they are loaded or stored.
 #pragma once
 #include <algorithm>
+#include <utility>
 
 #include "math.hpp"
 #include "operand.hpp"
@@ -55,6 +56,23 @@ struct Channels {
         dtBias(s.dtBias.load(first, lanes)) {}
 };
 
+// Δ and x of a stretch of positions, one vector each. Computed ahead of the recurrence, which would wait for every softplus.
+struct Steps {
+  float *delta, *x;
+  float* slope;  // dΔ/d(dt), or null
+};
+
+inline void takeSteps(const Scan& s, const Channels& channels, int64_t row, int64_t begin, int64_t count,
+                      const Steps& steps) {
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t at = (row * s.length + begin + i) * s.channels + channels.first;
+    const f32x16 raw = s.dt.load(at, channels.lanes) + channels.dtBias;
+    store(steps.delta + i * kWidth, softplus(raw));
+    store(steps.x + i * kWidth, s.x.load(at, channels.lanes));
+    if (steps.slope) store(steps.slope + i * kWidth, sigmoid(raw));
+  }
+}
+
 // [lanes, N] ↔ N vectors. Lanes without a channel are zero.
 inline void turnIn(const Source& from, int64_t at, int64_t lanes, int64_t states, float* to) {
   for (int64_t n = 0; n < states; n++) {
@@ -69,10 +87,10 @@ inline void turnOut(const float* from, int64_t lanes, int64_t states, float* to)
   }
 }
 
-// A = −exp(aLog) of a group.
+// A · log₂e of a group, with A = −exp(aLog), so that exp(Δ A) is a power of two.
 inline void loadDecay(const Scan& s, const Channels& channels, float* decay) {
   turnIn(s.aLog, channels.first * s.states, channels.lanes, s.states, decay);
-  for (int64_t n = 0; n < s.states; n++) store(decay + n * kWidth, -exp(load(decay + n * kWidth)));
+  for (int64_t n = 0; n < s.states; n++) store(decay + n * kWidth, exp(load(decay + n * kWidth)) * -kLog2e);
 }
 
 // B or C of a stretch of positions as float rows: where they stand, or widened into `buffer`.
@@ -87,6 +105,21 @@ template <typename Body>
 inline void withStates(int64_t states, const Body& body) {
   if (states == 16) return body(std::integral_constant<int, 16>{});
   body(std::integral_constant<int, 0>{});
+}
+
+template <typename Body, size_t... I>
+inline __attribute__((always_inline)) void unrolled(const Body& body, std::index_sequence<I...>) {
+  (body(static_cast<int64_t>(I)), ...);
+}
+
+// body(n) for every state: written out when their number N is known, so that an array over states is a set of registers.
+template <int N, typename Body>
+inline __attribute__((always_inline)) void forStates(int64_t states, const Body& body) {
+  if constexpr (N > 0) {
+    unrolled(body, std::make_index_sequence<N>{});
+  } else {
+    for (int64_t n = 0; n < states; n++) body(n);
+  }
 }
 
 }  // namespace braid::BRAID_VARIANT

@@ -73,28 +73,19 @@ void replay(const Scan& s, const Chunk& chunk, const Channels& channels, const f
   const int64_t from = (chunk.row * s.chunks + chunk.index) * s.channels + channels.first;
   turnIn(checkpoints, from * states, channels.lanes, states, memory);
   f32x16 h[N > 0 ? N : kMaxStates];
-  for (int64_t n = 0; n < states; n++) h[n] = load(memory + n * kWidth);
+  forStates<N>(states, [&](int64_t n) { h[n] = load(memory + n * kWidth); });
+  takeSteps(s, channels, chunk.row, chunk.begin, chunk.count, {work.delta, work.x, work.slope});
   for (int64_t i = 0; i < chunk.count; i++) {
-    const int64_t t = chunk.begin + i;
-    if (s.startsAfresh(chunk.row, t)) {
-      for (int64_t n = 0; n < states; n++) h[n] = zero();
-    }
-    const int64_t at = (chunk.row * s.length + t) * s.channels + channels.first;
-    const f32x16 x = s.x.load(at, channels.lanes);
-    const f32x16 raw = s.dt.load(at, channels.lanes) + channels.dtBias;
-    const f32x16 delta = softplus(raw);
-    store(work.x + i * kWidth, x);
-    store(work.delta + i * kWidth, delta);
-    store(work.slope + i * kWidth, sigmoid(raw));
-    const f32x16 input = delta * x;
+    if (s.startsAfresh(chunk.row, chunk.begin + i)) forStates<N>(states, [&](int64_t n) { h[n] = zero(); });
+    const f32x16 delta = load(work.delta + i * kWidth), input = delta * load(work.x + i * kWidth);
     float* before = work.before + i * states * kWidth;
     float* keep = work.keep + i * states * kWidth;
-    for (int64_t n = 0; n < states; n++) {
-      const f32x16 kept = exp(delta * load(decay + n * kWidth));
+    forStates<N>(states, [&](int64_t n) {
+      const f32x16 kept = exp2(delta * load(decay + n * kWidth));
       store(before + n * kWidth, h[n]);
       store(keep + n * kWidth, kept);
       h[n] = kept * h[n] + input * chunk.b[i * states + n];
-    }
+    });
   }
 }
 
@@ -106,14 +97,14 @@ void sweep(const Scan& s, const Chunk& chunk, const Channels& channels, int64_t 
   const float* decay = work.decay + group * position;
   float* dDecay = work.dDecay + group * position;
   f32x16 carried[N > 0 ? N : kMaxStates];
-  for (int64_t n = 0; n < states; n++) carried[n] = load(work.carried + group * position + n * kWidth);
+  forStates<N>(states, [&](int64_t n) { carried[n] = load(work.carried + group * position + n * kWidth); });
   f32x16 dD = load(work.dD + group * kWidth), dDtBias = load(work.dDtBias + group * kWidth);
   for (int64_t i = chunk.count - 1; i >= 0; i--) {
     const int64_t t = chunk.begin + i, at = (chunk.row * s.length + t) * s.channels + channels.first;
     const f32x16 dOut = out.dy ? out.dy.load(at, channels.lanes) : zero();
     const f32x16 x = load(work.x + i * kWidth), delta = load(work.delta + i * kWidth), input = delta * x;
     f32x16 dDelta = zero(), dInput = zero();
-    for (int64_t n = 0; n < states; n++) {
+    forStates<N>(states, [&](int64_t n) {
       const int64_t place = i * position + n * kWidth;
       const float b = chunk.b[i * states + n];
       const f32x16 kept = load(work.keep + place), remains = kept * load(work.before + place);
@@ -125,17 +116,15 @@ void sweep(const Scan& s, const Chunk& chunk, const Channels& channels, int64_t 
       dDelta += dExponent * load(decay + n * kWidth);
       dInput += dState * b;
       carried[n] = dState * kept;
-    }
-    if (s.startsAfresh(chunk.row, t)) {
-      for (int64_t n = 0; n < states; n++) carried[n] = zero();
-    }
-    const f32x16 dRaw = (dDelta + dInput * x) * load(work.slope + i * kWidth);
+    });
+    if (s.startsAfresh(chunk.row, t)) forStates<N>(states, [&](int64_t n) { carried[n] = zero(); });
+    const f32x16 dRaw = (dDelta * kLn2 + dInput * x) * load(work.slope + i * kWidth);
     dD += dOut * x;
     dDtBias += dRaw;
     if (out.dx) out.dx.store(at, dInput * delta + dOut * channels.d, channels.lanes);
     if (out.dDt) out.dDt.store(at, dRaw, channels.lanes);
   }
-  for (int64_t n = 0; n < states; n++) store(work.carried + group * position + n * kWidth, carried[n]);
+  forStates<N>(states, [&](int64_t n) { store(work.carried + group * position + n * kWidth, carried[n]); });
   store(work.dD + group * kWidth, dD);
   store(work.dDtBias + group * kWidth, dDtBias);
 }
@@ -188,7 +177,7 @@ void storeChannels(const Scan& s, int64_t begin, int64_t end, const Outputs& out
     const Channels channels(s, begin + g);
     float* dDecay = work.dDecay + g * position;
     for (int64_t i = 0; i < position; i += kWidth) {
-      store(dDecay + i, load(dDecay + i) * load(work.decay + g * position + i));
+      store(dDecay + i, load(dDecay + i) * load(work.decay + g * position + i) * kLn2);
     }
     if (out.dALog) turnOut(dDecay, channels.lanes, s.states, out.dALog + channels.first * s.states);
     if (out.dD) storeLanes(out.dD + channels.first, load(work.dD + g * kWidth), channels.lanes);

@@ -28,8 +28,9 @@ constexpr int kProductColumns = 1;
 constexpr int productRows(int) { return 3; }
 #endif
 
+// Not inlined: with known strides GCC finds things to share between rows, and spills the sums for them.
 template <int Rows, int Columns>
-inline void productBlock(const TileProduct& p, int64_t row, int64_t column) {
+__attribute__((noinline)) void productBlock(const TileProduct& p, int64_t row, int64_t column) {
   const float* a = p.a + row * p.aRow;
   const float* b = p.b + column;
   float* c = p.c + row * p.cRow + column;
