@@ -6,11 +6,12 @@ import { measureTraining, type TrainingSpeed } from '../bench/train.ts';
 import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
 import { textTable } from '../report/table.ts';
 import { freeze } from '../train/index.ts';
+import { count } from './arguments.ts';
 import { createProgress } from './progress.ts';
 import { readSettings } from './settings.ts';
 
 interface Options {
-  readonly steps: string;
+  readonly steps: number;
   readonly set: string[];
   readonly json?: boolean;
 }
@@ -21,7 +22,7 @@ export function command(): Command {
       'Measure training: tokens per second and MFU of the median step, optimizer included, on random tokens.',
     )
     .argument('<models...>', 'presets or YAML files')
-    .option('--steps <n>', 'measured steps, after two that are not counted', '5')
+    .option('--steps <n>', 'measured steps, after two that are not counted', count, 5)
     .option('--set <overrides...>', 'values of the configuration, as path.to.key=value', [])
     .option('--json', 'print JSON')
     .addHelpText(
@@ -32,7 +33,7 @@ export function command(): Command {
 }
 
 async function run(models: string[], options: Options): Promise<void> {
-  const steps = Number(options.steps);
+  const { steps } = options;
   const configs = models.map((source) => readSettings(source, { overrides: options.set, steps: 1000 }));
   const { executor, machine } = openExecutor(configs[0].train);
   const frozen = configs.map((config) => freeze(config, machine));

@@ -8,6 +8,7 @@ import { comparisonColumns, comparisonNote, comparisonPage, comparisonRows } fro
 import { formatCount } from '../report/format.ts';
 import { markdownTable, textTable } from '../report/table.ts';
 import type { RunConfig } from '../train/index.ts';
+import { several } from './arguments.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { checkVocabulary, readSettings } from './settings.ts';
 import { onInterrupt } from './signals.ts';
@@ -15,7 +16,7 @@ import { onInterrupt } from './signals.ts';
 interface Options {
   readonly equal: 'tokens' | 'flops';
   readonly out: string;
-  readonly text?: string[];
+  readonly text?: readonly string[];
   readonly set: string[];
   readonly json?: boolean;
 }
@@ -30,7 +31,11 @@ export function command(): Command {
         .default('tokens'),
     )
     .option('-o, --out <folder>', 'where runs, results and report go', 'runs/compare')
-    .option('--text <file...>', 'plain text to train on (default: the Brown corpus)')
+    .option(
+      '--text <file>',
+      'plain text to train on (default: the Brown corpus); may be given again',
+      several,
+    )
     .option('--set <overrides...>', 'values of the configuration, as path.to.key=value', [])
     .option('--json', 'print JSON instead of the table')
     .addHelpText(

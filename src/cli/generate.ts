@@ -1,8 +1,9 @@
 /** `braid generate`: continues a text with a trained run, as a stream. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { openExecutor } from '../bench/session.ts';
 import { createSession, decodeStream, encodePrompt, generate, loadModel } from '../generate/index.ts';
 import { openRun } from '../train/index.ts';
+import { number } from './arguments.ts';
 import { onInterrupt } from './signals.ts';
 
 interface Options {
@@ -35,12 +36,6 @@ export function command(): Command {
       '\nExample:\n  braid generate runs/flowhn-chunks-nano --prompt "The jury said" --tokens 300 --top-p 0.9',
     )
     .action(run);
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
-  return value;
 }
 
 async function run(folder: string, options: Options): Promise<void> {

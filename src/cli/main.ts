@@ -28,6 +28,7 @@ async function main(args: readonly string[]): Promise<void> {
     .description('A workbench for hybrid language models: attention, Mamba and convolutions.')
     .version(version())
     .enablePositionalOptions()
+    .showHelpAfterError("'braid --help' lists the commands.")
     .addHelpText(
       'after',
       '\nExample:\n  braid plan flowhn-chunks-135m\n\n`braid COMMAND --help` explains a command.',
@@ -35,8 +36,9 @@ async function main(args: readonly string[]): Promise<void> {
   const name = args.find((argument) => !argument.startsWith('-'));
   const wanted = name === undefined ? undefined : name === 'help' ? args[args.indexOf(name) + 1] : name;
   for (const [key, entry] of Object.entries(commands)) {
-    if (key === wanted) program.addCommand((await entry.load()).command());
-    else program.command(key).description(entry.summary);
+    const command =
+      key === wanted ? (await entry.load()).command() : new Command(key).description(entry.summary);
+    program.addCommand(command.showHelpAfterError(`'braid ${key} --help' explains the command.`));
   }
   await program.parseAsync([...args], { from: 'user' });
 }

@@ -1,6 +1,7 @@
 /** `npm run quickstart`: FlowHN in all its strategies beside LLaMA, Mamba-1 and SHM, on real English text. */
 import { Command } from 'commander';
 import { presets } from '../models/index.ts';
+import { several } from './arguments.ts';
 import { printComparison, runComparison } from './compare.ts';
 import { readSettings } from './settings.ts';
 
@@ -29,13 +30,13 @@ export function command(): Command {
       'Train small models on the Brown corpus, print the table, write the report: a few minutes on two cores.',
     )
     .option('-o, --out <folder>', 'where runs, results and report go', 'runs/quickstart')
-    .option('--text <file...>', 'plain text instead of the Brown corpus')
+    .option('--text <file>', 'plain text instead of the Brown corpus; may be given again', several)
     .option('--set <overrides...>', 'values of the configuration, as path.to.key=value', [])
     .addHelpText(
       'after',
       '\nExample:\n  npm run quickstart\n  npm run quickstart -- --text book.txt --out runs/book',
     )
-    .action(async (options: { out: string; text?: string[]; set: string[] }) => {
+    .action(async (options: { out: string; text?: readonly string[]; set: string[] }) => {
       const names = families.map((family) => `${family}-nano`);
       const known = presets.filter(({ name }) => names.includes(name));
       const configs = known.map(({ name }) =>

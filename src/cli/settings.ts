@@ -26,12 +26,26 @@ type Section = Readonly<Record<string, unknown>>;
 
 /** The configuration named by `source`: a preset, or a YAML file of a run (`model:` …) or of a model alone. */
 export function readSettings(source: string, settings: Settings): RunConfig {
+  settings.overrides.forEach(checkSection);
   const { value, locate, what } = readSource(source);
   const data = { ...section(value, 'data'), ...(settings.text?.length ? { text: settings.text } : {}) };
   const train = { ...settings.defaults, ...section(value, 'train') };
   const overridden = applyOverrides({ ...value, data, train }, settings.overrides, locate);
   const complete = withLength(overridden.value as Section, settings.steps ?? 1000);
   return parseRunConfig(complete, what, overridden.locate);
+}
+
+const sections = ['model', 'data', 'train'];
+
+/** A key of the model without `model.` before it is the likeliest slip: say so. */
+function checkSection(override: string): void {
+  const [, key] = /^\s*([^.=[\s]+)[^=]*=/.exec(override) ?? [];
+  if (key === undefined || sections.includes(key)) return;
+  throw new BraidError(
+    'usage',
+    `The override '${override}' begins with '${key}', but a value lies in one of the sections ${sections.join(', ')}. ` +
+      `For one of the model write 'model.${override}'.`,
+  );
 }
 
 /** A run's length is given in steps or in tokens; without either, the default holds. */
@@ -66,7 +80,8 @@ function readFile(path: string): { value: Section; locate: Locate; what: string 
     text = readFileSync(path, 'utf8');
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new BraidError('file', `The configuration '${path}' cannot be read (${reason}).`, { cause: error });
+    const what = reason === 'ENOENT' ? 'does not exist' : `cannot be read (${reason})`;
+    throw new BraidError('file', `The configuration '${path}' ${what}.`, { cause: error });
   }
   const { value, locate } = readConfigText(text, path);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

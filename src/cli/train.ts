@@ -15,6 +15,7 @@ import {
   trainRun,
   writeEnvironment,
 } from '../train/index.ts';
+import { several } from './arguments.ts';
 import { INTERRUPTED } from './failure.ts';
 import { createProgress } from './progress.ts';
 import { checkVocabulary, readSettings } from './settings.ts';
@@ -22,7 +23,7 @@ import { onInterrupt } from './signals.ts';
 
 interface Options {
   readonly out?: string;
-  readonly text?: string[];
+  readonly text?: readonly string[];
   readonly steps?: string;
   readonly resume?: string;
   readonly executor?: string;
@@ -37,7 +38,11 @@ export function command(): Command {
     .argument('[model]', 'a preset, or a YAML file of a model or a whole run')
     .argument('[overrides...]', 'values of the configuration, as path.to.key=value')
     .option('-o, --out <folder>', 'the folder of the run (default: runs/<model>)')
-    .option('--text <file...>', 'plain text to train on (default: the Brown corpus)')
+    .option(
+      '--text <file>',
+      'plain text to train on (default: the Brown corpus); may be given again',
+      several,
+    )
     .option('--steps <n>', 'optimizer steps, the same as train.steps=N')
     .option('--resume <folder>', 'go on with a run')
     .option('--until <step>', 'stop after this step, and save')

@@ -1,0 +1,25 @@
+/** How commands read their arguments: numbers, and options that may be given several times. */
+import { InvalidArgumentError } from 'commander';
+
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
+}
+
+/** A whole number of at least 1. */
+export function count(text: string): number {
+  const value = number(text);
+  if (!Number.isInteger(value) || value < 1) {
+    throw new InvalidArgumentError('It must be a whole number of at least 1.');
+  }
+  return value;
+}
+
+/**
+ * The values of an option that is given once for each. Not an option with several values: that would swallow the
+ * arguments behind it.
+ */
+export function several(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
