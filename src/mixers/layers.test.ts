@@ -1,31 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { elementCount, Graph, type Tensor } from '../graph/index.ts';
-import { type LayerContext, ParameterList } from '../nn/index.ts';
+import type { Tensor } from '../graph/index.ts';
 import { findLayer, layers } from './index.ts';
-
-function contextOf(width: number, documents = false): LayerContext {
-  const graph = new Graph();
-  const shape = [2, 3];
-  return {
-    graph,
-    batch: 2,
-    length: 3,
-    width,
-    positions: graph.source('input', 'positions', shape, 'int32'),
-    documents: documents ? graph.source('input', 'documents', shape, 'int32') : undefined,
-    epsilon: 1e-6,
-    deviation: 0.02,
-    residualDeviation: 0.01,
-    normalizeOutput: false,
-    parameters: new ParameterList(),
-  };
-}
+import { parameterCount as countOf, testContext } from './testing.ts';
 
 function parameterCount(name: string, options: unknown, width: number): number {
-  const context = contextOf(width);
-  const x = context.graph.source('input', 'x', [2, 3, width]);
-  findLayer(name).forward(x, options, context);
-  return context.parameters.specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  return countOf(findLayer(name), options, width);
 }
 
 describe('every layer', () => {
@@ -34,7 +13,7 @@ describe('every layer', () => {
     ({ layer, width, options }) => {
       expect(layer.check(options, width)).toEqual([]);
       for (const documents of [false, true]) {
-        const context = contextOf(width, documents);
+        const context = testContext({ width, documents });
         const { graph } = context;
         const x = graph.source('input', 'x', [2, 3, width]);
         const state: Record<string, Tensor> = {};

@@ -124,20 +124,14 @@ function blockSubject(
 
 const blockWidth = 8;
 
-/** Each layer in those of its declared cases that fit the width of the blocks; one at least. */
+/** Each layer in the first of its declared cases that fits the width of the blocks. */
 function choices(kind: 'mixer' | 'channel'): LayerChoice[] {
   return layers
     .filter((layer) => layer.kind === kind)
-    .flatMap((layer) => {
-      const fitting = layer.conformance.filter(
-        ({ options }) => layer.check(options, blockWidth).length === 0,
-      );
-      if (fitting.length === 0) throw new Error(`No case of '${layer.name}' fits the width ${blockWidth}.`);
-      return fitting.map(({ label, options }) => ({
-        name: `${layer.name} (${label})`.replaceAll(/[^a-z0-9]+/gi, '-'),
-        type: layer.name,
-        options: options as Record<string, unknown>,
-      }));
+    .map((layer) => {
+      const fitting = layer.conformance.find(({ options }) => layer.check(options, blockWidth).length === 0);
+      if (!fitting) throw new Error(`No case of '${layer.name}' fits the width ${blockWidth}.`);
+      return { name: layer.name, type: layer.name, options: fitting.options as Record<string, unknown> };
     });
 }
 

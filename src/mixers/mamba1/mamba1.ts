@@ -7,9 +7,13 @@ import { z } from 'zod';
 import type { Tensor } from '../../graph/index.ts';
 import type { LayerContext } from '../../nn/index.ts';
 import { linear, norm, outputProjection, parameter } from '../../nn/index.ts';
-import { causalConvolution, glu, matmul, selectiveScan, split } from '../../ops/index.ts';
+import { glu, matmul, selectiveScan, split } from '../../ops/index.ts';
+import { carriedDocument, documentStates } from '../carriedDocument.ts';
 import type { LayerResult, LayerState, OptionIssue, StateShape, StateSpec } from '../layer.ts';
 import { defineLayer, stateTensor } from '../layer.ts';
+import type { ShortConvolution } from '../shortConvolution.ts';
+import { shortConvolution, windowState } from '../shortConvolution.ts';
+import { timeStepBias } from '../timeStep.ts';
 
 const options = z.strictObject({
   /** N: states per inner feature. */
@@ -18,6 +22,9 @@ const options = z.strictObject({
   expand: z.number().positive().default(2),
   /** K: taps of the convolution. */
   convolution: z.int().min(2).max(16).default(4),
+  convolutionBias: z.boolean().default(true),
+  /** Biases on the projections in and out. */
+  bias: z.boolean().default(false),
   /** R: `auto` is D / 16, rounded up. */
   dtRank: z.union([z.literal('auto'), z.int().positive()]).default('auto'),
   /** RMSNorm on the low-rank time step, B and C (Jamba, Lieber et al. 2024). */
@@ -27,10 +34,6 @@ const options = z.strictObject({
 });
 
 type Options = z.infer<typeof options>;
-
-/** Bounds of the initial time steps (Gu and Dao 2023, section 3.6). */
-const smallestStep = 1e-3;
-const largestStep = 0.1;
 
 interface Sizes {
   readonly inner: number;
@@ -51,14 +54,18 @@ function check(given: Options, width: number): OptionIssue[] {
   return [{ option: 'expand', message }];
 }
 
-function states(given: Options, { batch, width, documents }: StateShape): StateSpec[] {
-  const { inner } = sizes(given, width);
-  const specs: StateSpec[] = [
-    { name: 'window', kind: 'window', shape: [batch, given.convolution - 1, inner], dtype: 'float32' },
-    { name: 'scan', kind: 'recurrent', shape: [batch, inner, given.state], dtype: 'float32' },
+function convolutionOf({ convolution, convolutionBias }: Options): ShortConvolution {
+  const name = 'convolution';
+  return { name, window: 'window', taps: convolution, bias: convolutionBias, activation: 'silu' };
+}
+
+function states(given: Options, shape: StateShape): StateSpec[] {
+  const { inner } = sizes(given, shape.width);
+  return [
+    windowState(convolutionOf(given), inner, shape),
+    { name: 'scan', kind: 'recurrent', shape: [shape.batch, inner, given.state], dtype: 'float32' },
+    ...documentStates(shape),
   ];
-  if (documents) specs.push({ name: 'document', kind: 'recurrent', shape: [batch], dtype: 'int32' });
-  return specs;
 }
 
 /** Time step (before its bias), B and C of every position: the selective part. */
@@ -87,32 +94,19 @@ function select(x: Tensor, given: Options, context: LayerContext): { dt: Tensor;
 function forward(u: Tensor, given: Options, context: LayerContext, state?: LayerState): LayerResult {
   const { documents } = context;
   const { inner } = sizes(given, context.width);
-  const document = state && documents ? stateTensor(state, 'document') : undefined;
+  const { bias } = given;
+  const document = carriedDocument(context, state);
 
   // The published projection to 2E features as two matrices, so that no half has to be copied out.
-  const z = linear(u, 'gate', inner, context);
-  const taps = given.convolution;
-  const reach = taps ** -0.5;
-  const convolved = causalConvolution(
-    {
-      x: linear(u, 'input', inner, context),
-      weight: parameter(
-        context,
-        'convolution.weight',
-        [inner, taps],
-        { kind: 'uniform', low: -reach, high: reach },
-        false,
-      ),
-      bias: parameter(context, 'convolution.bias', [inner], { kind: 'constant', value: 0 }),
-      documents,
-      window: state && stateTensor(state, 'window'),
-      document,
-    },
-    { activation: 'silu' },
+  const z = linear(u, 'gate', inner, context, { bias });
+  const convolved = shortConvolution(
+    linear(u, 'input', inner, context),
+    convolutionOf(given),
+    context,
+    state,
   );
   const x = convolved.y;
   const { dt, b, c } = select(x, given, context);
-  const stepBias = { kind: 'inverseSoftplus', low: smallestStep, high: largestStep } as const;
   const scanned = selectiveScan(
     {
       x,
@@ -121,14 +115,14 @@ function forward(u: Tensor, given: Options, context: LayerContext, state?: Layer
       c,
       aLog: parameter(context, 'aLog', [inner, given.state], { kind: 'logRange' }, false),
       d: parameter(context, 'd', [inner], { kind: 'constant', value: 1 }),
-      dtBias: parameter(context, 'dt.bias', [inner], stepBias),
+      dtBias: parameter(context, 'dt.bias', [inner], timeStepBias),
       documents,
       state: state && stateTensor(state, 'scan'),
       document,
     },
     { chunk: given.chunk },
   );
-  const output = outputProjection(glu(z, scanned.y, { kind: 'silu' }), context);
+  const output = outputProjection(glu(z, scanned.y, { kind: 'silu' }), context, 'output', { bias });
   if (!state) return { output };
   return {
     output,
@@ -153,14 +147,20 @@ export const mamba1 = defineLayer<Options>({
     {
       label: 'standard',
       width: 6,
-      options: { state: 3, expand: 2, convolution: 4, dtRank: 'auto', norms: false, chunk: 4 },
+      options: options.parse({ state: 3, chunk: 4 }),
       lengths: [4, 5, 9],
     },
     {
       label: 'with norms on dt, B and C',
       width: 5,
-      options: { state: 4, expand: 2, convolution: 3, dtRank: 5, norms: true, chunk: 3 },
+      options: options.parse({ state: 4, convolution: 3, dtRank: 5, norms: true, chunk: 3 }),
       lengths: [6, 7],
+    },
+    {
+      label: 'with biases on the projections only',
+      width: 3,
+      options: options.parse({ state: 2, convolution: 2, convolutionBias: false, bias: true, chunk: 2 }),
+      lengths: [4],
     },
   ],
 });
