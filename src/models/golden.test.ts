@@ -57,9 +57,9 @@ describe('what the FlowHN authors computed', () => {
   it.each([
     ['mode', 'E', /has the mode 'E'/],
     ['hidden_size', 'wide', /no number 'hidden_size' in its metadata: wide/],
-    ['intermediate_size', '40', /'weights\.model\.layers\.0\..*shape \[.*the sizes in the metadata give/],
+    ['intermediate_size', '40', /'weights\.model\.layers\.0\..*shape \[.*the configuration makes it/],
     ['num_attention_heads', '5', /attention\.heads: is 5, which does not divide/],
-    ['hf_config', '{}', /Hugging Face/],
+    ['hf_config', '{}', /'model_type' is missing/],
   ])('explains wrong metadata: %s = %s', async (key, value, message) => {
     const { path, tensors, metadata } = await loadAll('flowhn_ae_split');
     await writeSafetensors(path, tensors, { metadata: { ...metadata, [key]: value } });

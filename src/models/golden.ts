@@ -7,9 +7,14 @@ import { BraidError, Graph } from '../graph/index.ts';
 import { linearCrossEntropy, matmul } from '../ops/index.ts';
 import type { Executor, LoadedProgram, Store, TensorData } from '../runtime/index.ts';
 import { buildModel } from './build.ts';
-import { readFlowhn } from './flowhnMapping.ts';
-import type { MappedTensor } from './importMapping.ts';
-import { expandRules, layOut, takePart } from './importMapping.ts';
+import type { ModelConfig } from './config.ts';
+import { parseFields } from './interchange/fields.ts';
+import { readFlowhn } from './interchange/flowhn.ts';
+import { understand } from './interchange/foreignModel.ts';
+import { readTensors } from './interchange/importFolder.ts';
+import type { MappedTensor } from './interchange/mapping.ts';
+import { layOut, putPart } from './interchange/mapping.ts';
+import { TensorSource } from './interchange/tensorSource.ts';
 import { SafetensorsFile } from './safetensors.ts';
 
 export interface GoldenResult {
@@ -46,10 +51,14 @@ interface Runnable {
 class Comparison {
   readonly #file: SafetensorsFile;
   readonly #executor: Executor;
+  readonly #weights: TensorSource;
+  readonly #gradients: TensorSource;
 
   constructor(file: SafetensorsFile, executor: Executor) {
     this.#file = file;
     this.#executor = executor;
+    this.#weights = TensorSource.within(file, 'weights.');
+    this.#gradients = TensorSource.within(file, 'grad.');
   }
 
   async run(): Promise<GoldenResult> {
@@ -60,7 +69,7 @@ class Comparison {
     try {
       const { loaded, tensors } = this.#load(batch, length, store);
       try {
-        await this.#writeWeights(tensors, store);
+        await readTensors(this.#weights, tensors, (name) => parameterData(store, name));
         writeInputs(loaded, ids, batch, length);
         await loaded.run();
         return await this.#compare(loaded, tensors);
@@ -73,14 +82,9 @@ class Comparison {
   }
 
   #load(batch: number, length: number, store: Store): Runnable {
-    const { path, metadata } = this.#file;
-    if (metadata.hf_config !== undefined) {
-      throw new BraidError(
-        'unsupported',
-        `'${path}' holds a Hugging Face model; only FlowHN files can be compared.`,
-      );
-    }
-    const { config, blocks, rules } = readFlowhn(path, metadata);
+    const { config, tensors } = this.#understand();
+    this.#weights.check(tensors);
+    this.#gradients.check(tensors);
     const forward = new Graph();
     const model = buildModel(forward, config, { batch, length, documents: false });
     const targets = forward.source('input', 'targets', [batch, length], 'int32');
@@ -96,19 +100,18 @@ class Comparison {
     graph.output('loss', map(loss));
     for (const [parameter, gradient] of gradients) graph.output(gradientName(parameter.name), gradient);
     const program = compile(graph, { name: 'golden', threads: this.#executor.threads });
-    const shapes = new Map(parameters.map((parameter) => [parameter.name, parameter.shape]));
-    const tensors = layOut(expandRules(rules, blocks), shapes);
     for (const parameter of parameters) store.tensor(storeKey(parameter), 'float32', parameter.shape);
     return { loaded: this.#executor.load(program, store), tensors };
   }
 
-  async #writeWeights(tensors: readonly MappedTensor[], store: Store): Promise<void> {
-    for (const whole of tensors) {
-      const values = await this.#read(`weights.${whole.from}`, whole);
-      for (const part of whole.parts) {
-        store.find(storeKey({ role: 'parameter', name: part.name }))?.data.set(takePart(values, whole, part));
-      }
-    }
+  /** Files with `hf_config` are of a family of the interchange; the others are FlowHN's. */
+  #understand(): { readonly config: ModelConfig; readonly tensors: readonly MappedTensor[] } {
+    const { path, metadata } = this.#file;
+    const { hf_config: text } = metadata;
+    if (text !== undefined) return understand(parseFields(path, text));
+    const { config, rules } = readFlowhn(path, metadata);
+    const { parameters } = buildModel(new Graph(), config, { batch: 1, length: 1, documents: false });
+    return { config, tensors: layOut(rules, new Map(parameters.map(({ name, shape }) => [name, shape]))) };
   }
 
   async #compare(loaded: LoadedProgram, tensors: readonly MappedTensor[]): Promise<GoldenResult> {
@@ -117,38 +120,34 @@ class Comparison {
     let gradient = 0;
     let worst = '';
     for (const whole of tensors) {
-      const expected = await this.#read(`grad.${whole.from}`, whole);
-      const scale = largest(expected);
+      const given = new Float32Array(whole.rows * whole.columns);
       for (const part of whole.parts) {
-        const wanted = takePart(expected, whole, part);
         // A parameter that the loss does not depend on has no gradient: zeros.
-        const given = loaded.outputs.get(gradientName(part.name)) ?? new Float32Array(wanted.length);
-        const error = relativeError(given, wanted, scale);
-        if (!(error <= gradient) || worst === '') {
-          gradient = error;
-          worst = whole.from;
-        }
+        const ours = loaded.outputs.get(gradientName(part.name));
+        if (ours) putPart(given, whole, part, asFloats(ours));
+      }
+      const error = relativeError(given, await this.#gradients.read(whole.from));
+      if (!(error <= gradient) || worst === '') {
+        gradient = error;
+        worst = whole.from;
       }
     }
     const passed = logits <= valueTolerance && loss <= valueTolerance && gradient <= gradientTolerance;
     const { name: executor } = this.#executor;
     return { file: this.#file.path, executor, logits, loss, gradient, gradientName: worst, passed };
   }
+}
 
-  /** Reads a foreign tensor whose size must be that of our parameters in it; its shape may have axes of length 1. */
-  async #read(name: string, whole: MappedTensor): Promise<Float32Array> {
-    const { shape } = this.#file.entry(name);
-    const trimmed = shape.filter((size) => size !== 1).join(', ');
-    const wanted = [whole.rows, whole.columns].filter((size) => size !== 1).join(', ');
-    if (trimmed !== wanted) {
-      throw new BraidError(
-        'file',
-        `Tensor '${name}' in '${this.#file.path}' has shape [${shape.join(', ')}]; the sizes in the metadata give ` +
-          `[${whole.rows}, ${whole.columns}].`,
-      );
-    }
-    return this.#file.readFloat32(name);
-  }
+function parameterData(store: Store, name: string): Float32Array | Float64Array {
+  const key = storeKey({ role: 'parameter', name });
+  const found = store.find(key);
+  if (found) return asFloats(found.data);
+  throw new BraidError('graph', `The store has no '${key}'.`);
+}
+
+function asFloats(data: TensorData): Float32Array | Float64Array {
+  if (data instanceof Float32Array || data instanceof Float64Array) return data;
+  throw new BraidError('graph', 'Parameters and gradients are float tensors.');
 }
 
 function gradientName(parameter: string): string {
@@ -193,7 +192,8 @@ function largest(values: Numbers): number {
 }
 
 /** A NaN anywhere is an infinite error; two tensors of zeros agree. */
-function relativeError(given: Numbers, expected: Numbers, scale = largest(expected)): number {
+function relativeError(given: Numbers, expected: Numbers): number {
+  const scale = largest(expected);
   if (given.length !== expected.length) {
     throw new BraidError('file', `${expected.length} values were expected; the model gives ${given.length}.`);
   }

@@ -100,7 +100,7 @@ function forward(u: Tensor, given: Options, context: LayerContext, state?: Layer
   // The published projection to 2E features as two matrices, so that no half has to be copied out.
   const z = linear(u, 'gate', inner, context, { bias });
   const convolved = shortConvolution(
-    linear(u, 'input', inner, context),
+    linear(u, 'input', inner, context, { bias }),
     convolutionOf(given),
     context,
     state,

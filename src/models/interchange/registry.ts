@@ -1,0 +1,35 @@
+/** Families by `model_type`. A new family is one file and one line here. */
+import { BraidError } from '../../graph/index.ts';
+import { suggestName } from '../nearest.ts';
+import { jamba } from './families/jamba.ts';
+import { llama } from './families/llama.ts';
+import { mamba } from './families/mamba.ts';
+import type { Family } from './family.ts';
+import type { Fields } from './fields.ts';
+
+export const families: readonly Family[] = [llama, mamba, jamba];
+
+/** Those that a model can be exported to. */
+export const exportFamilies: readonly string[] = families.flatMap(({ name, write }) => (write ? [name] : []));
+
+/** The family that a `config.json` says it is of. */
+export function familyOf(fields: Fields): Family {
+  if (!fields.has('model_type')) {
+    throw fields.fail('model_type', `is missing. Known: ${families.map(({ name }) => name).join(', ')}.`);
+  }
+  const name = fields.text('model_type');
+  const found = families.find((family) => family.name === name);
+  if (found) return found;
+  const known = families.map((family) => family.name);
+  throw fields.fail('model_type', `is '${name}', which Braid cannot read. ${suggestName(name, known)}`);
+}
+
+/** A family to export to. */
+export function findExportFamily(name: string): Family {
+  const found = families.find((family) => family.name === name && family.write);
+  if (found) return found;
+  throw new BraidError(
+    'usage',
+    `There is no family '${name}' to export to. ${suggestName(name, exportFamilies)}`,
+  );
+}
