@@ -187,25 +187,35 @@ async function compileAll({ folder, sources, flags }) {
     object: path.join(folder, `${source.replaceAll(/[\\/]/g, '_')}.o`),
     flags: [...common, ...variants.map(({ name }) => `-DBRAID_HAS_${name.toUpperCase()}`)],
   }));
+  const headers = [];
   for (const variant of variants) {
+    const flags = [...common, ...variant.flags, `-DBRAID_VARIANT=${variant.name}`];
+    const header = path.join(folder, variant.name, 'kernel.hpp');
+    headers.push({ source: header, object: `${header}.gch`, flags: [...flags, '-x', 'c++-header'] });
     for (const source of cppFiles('native/kernels')) {
-      jobs.push({
-        source,
-        object: path.join(folder, variant.name, `${path.basename(source)}.o`),
-        flags: [...common, ...variant.flags, `-DBRAID_VARIANT=${variant.name}`],
-      });
+      const object = path.join(folder, variant.name, `${path.basename(source)}.o`);
+      jobs.push({ source, object, flags: [...flags, '-include', header] });
     }
   }
   for (const job of jobs) mkdirSync(path.dirname(job.object), { recursive: true });
-  await inParallel(jobs.filter((job) => options.force || isOutdated(job)));
+  for (const { source } of headers) writeHeader(source);
+  const outdated = (job) => options.force || isOutdated(job);
+  await inParallel(headers.filter(outdated));
+  await inParallel(jobs.filter(outdated));
   return jobs.map(({ object }) => object);
+}
+
+/** What every kernel includes, read by the compiler once per instruction set: the intrinsics alone take a second to read. */
+function writeHeader(file) {
+  const text = `#include "${path.join(root, 'native/kernels/math.hpp')}"\n#include <algorithm>\n#include <cmath>\n`;
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
 }
 
 /** Compiles on all processors; stops at the first error. */
 async function inParallel(jobs) {
   // Long files first, so that none is left running alone at the end.
   const queue = jobs
-    .map((job) => ({ job, size: readFileSync(path.join(root, job.source)).length * job.flags.length }))
+    .map((job) => ({ job, size: readFileSync(path.resolve(root, job.source)).length * job.flags.length }))
     .sort((a, b) => b.size - a.size)
     .map(({ job }) => job);
   const next = async () => {

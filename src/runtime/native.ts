@@ -29,7 +29,7 @@ import { NativeStore, viewBits } from './nativeStore.ts';
 export interface NativeOptions {
   /** Threads, the caller's among them; a program must be compiled for the same number. Default: the CPUs available. */
   readonly threads?: number;
-  /** Instruction set: `avx512bf16`, `avx512`, `avx2` or `portable`. Default: `BRAID_ISA`, or the best there is. */
+  /** Instruction set: `amx`, `avx512bf16`, `avx512`, `avx2` or `portable`. Default: `BRAID_ISA`, or the best there is. */
   readonly isa?: string;
   /**
    * For tests, slow: fills the arena with NaN before each run and reports the call that writes outside its outputs.
