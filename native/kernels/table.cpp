@@ -10,6 +10,10 @@ KernelTable makeKernelTable() {
   registerConvolutionBackward(table);
   registerElementwise(table);
   registerEmbedding(table);
+  registerExpertsChoice(table);
+  registerExpertsMatmul(table);
+  registerExpertsRows(table);
+  registerLinearRecurrence(table);
   registerLoss(table);
   registerMatmul(table);
   registerNorm(table);
@@ -19,6 +23,7 @@ KernelTable makeKernelTable() {
   registerRope(table);
   registerScan(table);
   registerScanBackward(table);
+  registerSoftmax(table);
   registerTensor(table);
   return table;
 }

@@ -11,6 +11,10 @@ void registerConvolution(KernelTable& table);
 void registerConvolutionBackward(KernelTable& table);
 void registerElementwise(KernelTable& table);
 void registerEmbedding(KernelTable& table);
+void registerExpertsChoice(KernelTable& table);
+void registerExpertsMatmul(KernelTable& table);
+void registerExpertsRows(KernelTable& table);
+void registerLinearRecurrence(KernelTable& table);
 void registerLoss(KernelTable& table);
 void registerMatmul(KernelTable& table);
 void registerNorm(KernelTable& table);
@@ -20,6 +24,7 @@ void registerReduce(KernelTable& table);
 void registerRope(KernelTable& table);
 void registerScan(KernelTable& table);
 void registerScanBackward(KernelTable& table);
+void registerSoftmax(KernelTable& table);
 void registerTensor(KernelTable& table);
 
 }  // namespace braid::BRAID_VARIANT

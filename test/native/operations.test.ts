@@ -4,12 +4,20 @@ import { floats, integers } from '../../src/ops/testing.ts';
 import { createNativeExecutor, inspectNative } from '../../src/runtime/index.ts';
 import type { OperationCase } from './compare.ts';
 import { compareVariant, runNative, variantsOf } from './compare.ts';
+import { expertsCases } from './expertsCases.ts';
 import { layerCases } from './layerCases.ts';
+import { recurrenceCases } from './recurrenceCases.ts';
 import { sequenceCases } from './sequenceCases.ts';
 import { tensorCases } from './tensorCases.ts';
 
 const report = inspectNative();
-const cases = [...tensorCases(), ...layerCases(), ...sequenceCases()].map((test, i) => ({
+const cases = [
+  ...tensorCases(),
+  ...layerCases(),
+  ...sequenceCases(),
+  ...recurrenceCases(),
+  ...expertsCases(),
+].map((test, i) => ({
   ...test,
   variants: variantsOf(test, i % 3 === 0),
 }));
@@ -87,6 +95,27 @@ describe.skipIf(!report.available)('native kernels refuse', () => {
         attributes: { scale: 1, dtype: 'float32' },
       },
     ],
+    ['an expert that is not there', 'expert 3 at element 1 is outside [0, 3)', groupingOf([0, 3])],
+    [
+      'a row of no choice',
+      'Row 1 stands for choice 2',
+      {
+        operation: 'gatherRows',
+        title: '',
+        inputs: [floats([2, 3]), integers([2], [0, 2])],
+        attributes: { repeat: 1, dtype: 'float32' },
+      },
+    ],
+    [
+      'offsets that fall',
+      'must rise from 0 to the 2 rows: 0, 2, 1, 2',
+      {
+        operation: 'groupedMatmul',
+        title: '',
+        inputs: [floats([2, 3]), floats([3, 2, 3]), integers([4], [0, 2, 1, 2])],
+        attributes: { dtype: 'float32' },
+      },
+    ],
   ];
 
   it.each(bad)('%s', async (_title, message, test) => {
@@ -100,5 +129,14 @@ function embeddingOf(id: number): OperationCase {
     title: '',
     inputs: [floats([5, 2]), integers([1, 1], [id])],
     attributes: {},
+  };
+}
+
+function groupingOf(experts: readonly number[]): OperationCase {
+  return {
+    operation: 'groupTokens',
+    title: '',
+    inputs: [integers([experts.length, 1], experts)],
+    attributes: { experts: 3 },
   };
 }

@@ -2,22 +2,10 @@
 import { floats, integers } from '../../src/ops/testing.ts';
 import type { Given, OperationCase } from './compare.ts';
 import { evaluatePlain } from './compare.ts';
+import { documentsOf, historiesFor } from './histories.ts';
 
 export function sequenceCases(): OperationCase[] {
   return [...attention(), ...convolution(), ...scan()];
-}
-
-/** Document starts of rows, each given by the lengths of its documents; starts of earlier pieces are negative. */
-function documentsOf(rows: readonly (readonly number[])[], before = 0): Given {
-  const starts = rows.map((lengths) => {
-    let start = -before;
-    return lengths.flatMap((length) => {
-      const own = Array.from({ length }, () => start);
-      start += length;
-      return own;
-    });
-  });
-  return integers([rows.length, starts[0].length], starts.flat());
 }
 
 interface AttentionSizes {
@@ -99,26 +87,6 @@ function attention(): OperationCase[] {
       ];
     },
   );
-}
-
-/** Documents, states and the documents of the states, in the combinations that make sense. */
-function histories(length: number): { title: string; documents?: Given; state: boolean; document?: Given }[] {
-  const changing = documentsOf([Array(length).fill(1), Array(length).fill(1)]);
-  const half = Math.ceil(length / 2);
-  const twoParts = documentsOf([[length], length > 1 ? [half, length - half] : [1]]);
-  return [
-    { title: 'plain', state: false },
-    { title: 'state', state: true },
-    { title: 'documents', documents: twoParts, state: false },
-    { title: 'a document each', documents: changing, state: true, document: integers([2], [0, 0]) },
-    { title: 'documents and state', documents: twoParts, state: true, document: integers([2], [0, -3]) },
-  ];
-}
-
-/** All histories for one of the sizes, two for each of the others. */
-function historiesFor(size: number, length: number): ReturnType<typeof histories> {
-  const all = histories(length);
-  return size === 3 ? all : [all[size % 5], all[(size + 2) % 5]];
 }
 
 function convolution(): OperationCase[] {
