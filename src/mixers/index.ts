@@ -1,5 +1,6 @@
 export type {
   ConformanceCase,
+  LayerKind,
   LayerResult,
   LayerState,
   LayerType,

@@ -62,9 +62,12 @@ export interface ConformanceCase<Options> {
   readonly lengths: readonly number[];
 }
 
+/** What stands where in a pattern: a mixer begins a layer, a channel mixer may follow `+`; some layers do both. */
+export type LayerKind = 'mixer' | 'channel' | 'both';
+
 export interface LayerType<Options> {
   readonly name: string;
-  readonly kind: 'mixer' | 'channel';
+  readonly kind: LayerKind;
   readonly summary: string;
   /** Strict: unknown keys are errors. Defaults fill what is not given. */
   readonly options: z.ZodType<Options>;
@@ -80,7 +83,7 @@ export interface LayerType<Options> {
 /** A layer whose options are known only by its own schema: what the registry holds. */
 export interface RegisteredLayer {
   readonly name: string;
-  readonly kind: 'mixer' | 'channel';
+  readonly kind: LayerKind;
   readonly summary: string;
   readonly options: z.ZodType;
   check(options: unknown, width: number): readonly OptionIssue[];

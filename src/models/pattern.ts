@@ -10,11 +10,12 @@
  * not matter. A pattern is pure form: names are looked up in a table of kinds, options live in the configuration.
  */
 import { BraidError } from '../graph/index.ts';
+import type { LayerKind } from '../mixers/index.ts';
 import { suggestName } from './nearest.ts';
 import type { Token } from './patternTokens.ts';
 import { describeToken, patternError, tokenize } from './patternTokens.ts';
 
-export type LayerKind = 'mixer' | 'channel';
+export type { LayerKind };
 
 /** The kind of every name that a pattern may use: registry entries and aliases. */
 export type LayerNames = ReadonlyMap<string, LayerKind>;

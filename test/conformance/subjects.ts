@@ -127,7 +127,7 @@ const blockWidth = 8;
 /** Each layer in the first of its declared cases that fits the width of the blocks. */
 function choices(kind: 'mixer' | 'channel'): LayerChoice[] {
   return layers
-    .filter((layer) => layer.kind === kind)
+    .filter((layer) => layer.kind === kind || layer.kind === 'both')
     .map((layer) => {
       const fitting = layer.conformance.find(({ options }) => layer.check(options, blockWidth).length === 0);
       if (!fitting) throw new Error(`No case of '${layer.name}' fits the width ${blockWidth}.`);
@@ -136,7 +136,8 @@ function choices(kind: 'mixer' | 'channel'): LayerChoice[] {
 }
 
 const mixers = choices('mixer');
-const [channel] = choices('channel');
+const channels = choices('channel');
+const [channel] = channels;
 const bare = (mixer: LayerChoice): Block => ({ kind: 'term', layers: [mixer] });
 const complete = (mixer: LayerChoice): Block => ({ kind: 'term', layers: [mixer, channel] });
 
@@ -162,6 +163,11 @@ export const layerSubjects: readonly Subject[] = layers.flatMap((layer) =>
 
 export const blockSubjects: readonly Subject[] = [
   blockSubject('sequence of every mixer', [{ kind: 'sequence', items: mixers.map(complete) }], [9]),
+  blockSubject(
+    'every channel mixer after a mixer',
+    [{ kind: 'term', layers: [mixers[0], ...channels] }],
+    [5],
+  ),
   ...pairs.map((pair) =>
     blockSubject(
       `parallel ${pair.map(({ name }) => name).join(' & ')} with a channel mixer after it`,
