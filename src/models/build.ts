@@ -5,7 +5,7 @@ import type { Graph, Tensor } from '../graph/index.ts';
 import { BraidError } from '../graph/index.ts';
 import type { LayerContext, ParameterSpec } from '../nn/index.ts';
 import { ParameterList, parameter } from '../nn/index.ts';
-import { embedding, rmsNorm } from '../ops/index.ts';
+import { embedding, rmsNorm, scale } from '../ops/index.ts';
 import type { ModelConfig } from './config.ts';
 import { blocksOf } from './config.ts';
 
@@ -23,7 +23,7 @@ export interface ModelOptions {
 }
 
 export interface BuiltModel {
-  /** [B, L, D] float32, after the final norm. */
+  /** [B, L, D] float32, after the final norm, scaled by `logitScale`. */
   readonly hidden: Tensor;
   /** [V, D]: logits are `hidden` times its transpose. */
   readonly head: Tensor;
@@ -74,14 +74,15 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
       parameter(context, 'weight', [config.vocabulary, config.width], { kind: 'normal', deviation }),
     );
   const table = weight('embedding');
-  const embedded = graph.scope('embedding', () => embedding(table, ids));
+  const embedded = graph.scope('embedding', () => scaled(embedding(table, ids), config.embeddingScale));
   const built = buildBlocks(embedded, blocks, context, {
     start,
     ...(options.states ? { states: options.states } : {}),
   });
   const hidden = graph.scope('finalNorm', () => {
     const gain = parameter(context, 'weight', [config.width], { kind: 'constant', value: 1 });
-    return rmsNorm(built.stream, gain, { epsilon: config.normEpsilon });
+    const normed = rmsNorm(built.stream, gain, { epsilon: config.normEpsilon });
+    return scaled(normed, config.logitScale);
   });
   const head = config.tiedHead ? table : weight('head');
   return {
@@ -92,4 +93,8 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
     states: built.states,
     blocks: built.blocks,
   };
+}
+
+function scaled(x: Tensor, factor: number): Tensor {
+  return factor === 1 ? x : scale(x, factor);
 }

@@ -35,6 +35,10 @@ const fieldsSchema = z.strictObject({
   /** Use the embedding as the head too. */
   tiedHead: z.boolean().default(false),
   normEpsilon: z.number().positive().max(0.1).default(1e-6),
+  /** What embeddings are multiplied by (Falcon-H1's multipliers, and Gemma's root of the width). */
+  embeddingScale: z.number().default(1),
+  /** What logits are multiplied by. */
+  logitScale: z.number().default(1),
   /** Standard deviation of initial weights; projections into the residual stream get it divided by √(2 · layers). */
   initialDeviation: z.number().positive().max(1).default(0.02),
   /** How branches become one stream again, for all blocks of branches. */
@@ -53,7 +57,8 @@ export interface ModelConfig extends Omit<Fields, 'layers' | 'fusion' | 'routing
   readonly [section: string]: unknown;
 }
 
-const fieldNames = Object.keys(fieldsSchema.shape);
+/** Keys of a configuration that are its own; all others are sections with options of layers. */
+export const modelFields: readonly string[] = Object.keys(fieldsSchema.shape);
 
 /** The schema of a model configuration, as a part of larger ones too. Its faults carry complete messages. */
 export const modelConfigSchema: z.ZodType<ModelConfig> = z.unknown().transform((value, context) => {
@@ -100,17 +105,17 @@ function readModel(value: unknown): ReadModel {
     };
   }
   const issues: ConfigIssue[] = [];
-  const own = Object.fromEntries(Object.entries(value).filter(([key]) => fieldNames.includes(key)));
-  const rest = Object.fromEntries(Object.entries(value).filter(([key]) => !fieldNames.includes(key)));
+  const own = Object.fromEntries(Object.entries(value).filter(([key]) => modelFields.includes(key)));
+  const rest = Object.fromEntries(Object.entries(value).filter(([key]) => !modelFields.includes(key)));
   const parsed = fieldsSchema.safeParse(own);
   if (!parsed.success) {
     issues.push(...explainIssues(parsed.error, fieldsSchema, own));
     // Misspelt keys are often why a field is missing: say both.
-    new Sections(rest, fieldNames, undefined, issues);
+    new Sections(rest, modelFields, undefined, issues);
     return { blocks: [], issues };
   }
   const fields = parsed.data;
-  const sections = new Sections(rest, fieldNames, fields.width, issues);
+  const sections = new Sections(rest, modelFields, fields.width, issues);
   const fusion = readFusion(fields.fusion ?? {}, ['fusion'], issues);
   const routing = fields.routing === undefined ? undefined : readRouting(fields.routing, ['routing'], issues);
   if (issues.length > 0) return { blocks: [], issues };

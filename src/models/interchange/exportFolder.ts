@@ -1,0 +1,133 @@
+/** Writes the folder of a model as others read it: `config.json`, and safetensors in one file or several with an index. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Shape } from '../../graph/index.ts';
+import { BraidError, elementCount } from '../../graph/index.ts';
+import { fileError, writeFileAtomically } from '../atomicFile.ts';
+import { floatToBfloat16, floatToHalf } from '../half.ts';
+import type { TensorToWrite } from '../safetensors.ts';
+import { writeSafetensors } from '../safetensors.ts';
+import type { Expressed } from './express.ts';
+import type { Json } from './fields.ts';
+import type { MappedTensor } from './mapping.ts';
+import { putPart } from './mapping.ts';
+
+export type ExportType = 'float32' | 'float16' | 'bfloat16';
+
+export const exportTypes: readonly ExportType[] = ['float32', 'bfloat16', 'float16'];
+
+export interface ExportOptions {
+  readonly dtype: ExportType;
+  /** Most bytes of values in one file; a larger tensor has a file of its own. */
+  readonly shardBytes: number;
+  /** Keys of `config.json` that Braid has no use for, such as token ids: kept, where ours do not say otherwise. */
+  readonly keep?: Json;
+}
+
+/** What every file says of itself, as `transformers` expects it. */
+const metadata = { format: 'pt' };
+
+/**
+ * Writes the files; `config.json` comes last, so that a folder with one is complete.
+ * @param read values of one of our parameters, by name
+ * @returns the names of the files with weights
+ */
+export async function writeFolder(
+  folder: string,
+  { json, tensors }: Expressed,
+  read: (name: string) => Promise<Float32Array>,
+  options: ExportOptions,
+): Promise<readonly string[]> {
+  prepare(folder);
+  const shards = cut(tensors, options);
+  const names = shards.map((_, index) => shardName(index, shards.length));
+  for (const [index, shard] of shards.entries()) {
+    const values: TensorToWrite[] = [];
+    for (const tensor of shard) values.push(await assemble(tensor, read, options.dtype));
+    await writeSafetensors(join(folder, names[index]), values, { metadata });
+  }
+  if (shards.length > 1) {
+    const weights = shards.flatMap((shard, index) => shard.map(({ from }) => [from, names[index]] as const));
+    const total = tensors.reduce((sum, { shape }) => sum + bytesOf(shape, options.dtype), 0);
+    const index = { metadata: { total_size: total }, weight_map: Object.fromEntries(weights) };
+    await writeJson(join(folder, 'model.safetensors.index.json'), index);
+  }
+  await writeJson(join(folder, 'config.json'), { ...options.keep, ...json, torch_dtype: options.dtype });
+  return names;
+}
+
+function prepare(folder: string): void {
+  const taken = ['config.json', 'model.safetensors', 'model.safetensors.index.json'].find((name) =>
+    existsSync(join(folder, name)),
+  );
+  if (taken !== undefined) {
+    throw new BraidError('usage', `'${folder}' already holds '${taken}'. Choose another folder.`);
+  }
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError('write', folder, error);
+  }
+}
+
+/** Tensors in the order of their names, cut into files. */
+function cut(
+  tensors: readonly MappedTensor[],
+  { dtype, shardBytes }: ExportOptions,
+): readonly MappedTensor[][] {
+  const shards: MappedTensor[][] = [];
+  let room = 0;
+  for (const tensor of [...tensors].sort((a, b) => (a.from < b.from ? -1 : 1))) {
+    const bytes = bytesOf(tensor.shape, dtype);
+    if (bytes > room || shards.length === 0) {
+      shards.push([]);
+      room = shardBytes;
+    }
+    shards.at(-1)?.push(tensor);
+    room -= bytes;
+  }
+  return shards;
+}
+
+function bytesOf(shape: Shape, dtype: ExportType): number {
+  return elementCount(shape) * (dtype === 'float32' ? 4 : 2);
+}
+
+function shardName(index: number, count: number): string {
+  if (count === 1) return 'model.safetensors';
+  const five = (value: number): string => String(value).padStart(5, '0');
+  return `model-${five(index + 1)}-of-${five(count)}.safetensors`;
+}
+
+async function assemble(
+  whole: MappedTensor,
+  read: (name: string) => Promise<Float32Array>,
+  dtype: ExportType,
+): Promise<TensorToWrite> {
+  const values = new Float32Array(whole.rows * whole.columns);
+  for (const part of whole.parts) putPart(values, whole, part, await read(part.name));
+  if (dtype === 'float16') requireHalf(whole.from, values);
+  const common = { name: whole.from, shape: whole.shape };
+  switch (dtype) {
+    case 'float32':
+      return { ...common, dtype: 'F32', data: values };
+    case 'bfloat16':
+      return { ...common, dtype: 'BF16', data: Uint16Array.from(values, floatToBfloat16) };
+    case 'float16':
+      return { ...common, dtype: 'F16', data: Uint16Array.from(values, floatToHalf) };
+  }
+}
+
+/** Half precision ends at 65504: a weight beyond it would become infinite. */
+function requireHalf(name: string, values: Float32Array): void {
+  const beyond = values.find((value) => Number.isFinite(value) && Math.abs(value) >= 65520);
+  if (beyond === undefined) return;
+  throw new BraidError(
+    'unsupported',
+    `'${name}' holds ${beyond}, which float16 cannot: it ends at 65504. Export as bfloat16 or float32.`,
+  );
+}
+
+function writeJson(path: string, value: unknown): Promise<void> {
+  return writeFileAtomically(path, (file) => file.write(Buffer.from(`${JSON.stringify(value, null, 2)}\n`)));
+}
