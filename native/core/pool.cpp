@@ -80,7 +80,8 @@ void ThreadPool::work(int number) {
   for (;;) {
     seat.waitUntil([&] { return seat.ticket.load() != seen || seat.stop.load(); });
     if (seat.ticket.load() == seen) return;
-    seen++;
+    seen = seat.ticket.load();
+    if (!seat.claim(seen)) continue;
     Round& round = *seat.round;
     Seat& waiter = *seats_[static_cast<size_t>(seat.waiter)];
     try {
@@ -93,7 +94,7 @@ void ThreadPool::work(int number) {
   }
 }
 
-void ThreadPool::runOn(const int* seats, int count, const Task& task) {
+void ThreadPool::runOn(const int* seats, int count, const Task& task, Late late) {
   Round round;
   round.pending.store(count - 1);
   for (int i = 1; i < count; i++) {
@@ -105,10 +106,19 @@ void ThreadPool::runOn(const int* seats, int count, const Task& task) {
     seat.ticket.fetch_add(1);
     seat.wake();
   }
-  try {
-    task(0);
-  } catch (...) {
-    round.fail(0);
+  const auto doPiece = [&](int index) {
+    try {
+      task(index);
+    } catch (...) {
+      round.fail(index);
+    }
+  };
+  doPiece(0);
+  for (int i = 1; late == Late::takeOver && i < count; i++) {
+    Seat& seat = *seats_[static_cast<size_t>(seats[i])];
+    if (!seat.claim(seat.ticket.load())) continue;
+    doPiece(i);
+    round.pending.fetch_sub(1);
   }
   if (count > 1) {
     seats_[static_cast<size_t>(seats[0])]->waitUntil([&] { return round.pending.load() == 0; });
@@ -124,7 +134,7 @@ void ThreadPool::RangeTeam::run(const Task& task) {
   constexpr int kMost = 1024;
   int seats[kMost];
   for (int i = 0; i < count_; i++) seats[i] = first_ + i;
-  pool_.runOn(seats, count_, task);
+  pool_.runOn(seats, count_, task, Late::takeOver);
 }
 
 std::byte* ThreadPool::RangeTeam::scratch(int thread, size_t bytes, Scratch kind) {

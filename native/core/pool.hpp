@@ -37,7 +37,7 @@ class ThreadPool {
     const Task task(runLane);
     std::vector<int> leaders;
     for (int i = 0; i < static_cast<int>(threads.size()); i++) leaders.push_back(first(threads, i));
-    runOn(leaders.data(), static_cast<int>(leaders.size()), task);
+    runOn(leaders.data(), static_cast<int>(leaders.size()), task, Late::waitFor);
   }
 
  private:
@@ -55,19 +55,29 @@ class ThreadPool {
     std::atomic<bool> asleep{false};
     std::mutex mutex;
     std::condition_variable condition;
-    // The job of this thread; `ticket` changes last.
+    // The job of this thread; `ticket` changes last. Whoever moves `claimed` up to the ticket does the job.
     const Task* task = nullptr;
     int index = 0;
     Round* round = nullptr;
     int waiter = 0;  // seat of the thread that waits for the round
     std::atomic<uint32_t> ticket{0};
+    std::atomic<uint32_t> claimed{0};
     std::atomic<bool> stop{false};
     Memory scratch[kScratchKinds];
 
     template <typename Ready>
     void waitUntil(const Ready& ready);
     void wake();
+    bool claim(uint32_t job) {
+      uint32_t before = job - 1;
+      return claimed.compare_exchange_strong(before, job);
+    }
   };
+
+  // What the caller does about threads that have not begun when it is done itself. Pieces of a kernel are done in their
+  // place: on a busy machine a thread may not be scheduled for milliseconds, and a piece is the same whoever does it.
+  // Lanes have teams of their own threads, so they are waited for.
+  enum class Late { takeOver, waitFor };
 
   class RangeTeam : public Team {
    public:
@@ -85,7 +95,7 @@ class ThreadPool {
 
   static int first(const std::vector<int>& threads, int lane);
   // seats[0] is the calling thread.
-  void runOn(const int* seats, int count, const Task& task);
+  void runOn(const int* seats, int count, const Task& task, Late late);
   void work(int seat);
 
   bool tiles_;
