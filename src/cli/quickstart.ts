@@ -18,9 +18,9 @@ const families = [
 
 /** Chosen so that all models together take a few minutes on two cores. */
 const settings = {
-  batch: 8,
-  steps: 400,
-  learningRate: 4e-3,
+  batch: 2,
+  steps: 750,
+  learningRate: 3e-3,
   checkpointEvery: 0,
 };
 
