@@ -1,9 +1,10 @@
 /** The comparison as people read it: one table for terminal and Markdown, and the report page with its charts. */
 import type { Comparison, CurvePoint, ModelResult } from '../bench/results.ts';
 import { barChart } from './barChart.ts';
+import { paletteSize } from './chartStyle.ts';
 import { formatBytes, formatCount, formatDuration, formatPercent } from './format.ts';
 import { lineChart } from './lineChart.ts';
-import { figures, htmlTable, page, paletteSize } from './page.ts';
+import { figures, htmlTable, page } from './page.ts';
 import type { Column, Row } from './table.ts';
 
 export const comparisonColumns: readonly Column[] = [
@@ -55,6 +56,18 @@ export function comparisonNote(comparison: Comparison): string {
   );
 }
 
+/** Bars of tokens per second with the line of MFU, one per model, each in the colour it has in the other charts. */
+export function speedChart(models: readonly ModelResult[]): string {
+  const bars = models.map((model, index) => ({
+    name: model.name,
+    color: index % paletteSize,
+    value: model.tokensPerSecond,
+    line: model.mfu,
+  }));
+  const labels = { valueLabel: 'tokens per second', lineLabel: 'MFU', formatLine: formatPercent };
+  return barChart(bars, { title: 'Training speed', ...labels });
+}
+
 /** `report.html`: self-contained. */
 export function comparisonPage(comparison: Comparison): string {
   const { models, environment } = comparison;
@@ -68,15 +81,6 @@ export function comparisonPage(comparison: Comparison): string {
       })),
       { title: `Training loss by ${xLabel}`, xLabel, yLabel: 'nats per token' },
     );
-  const bars = barChart(
-    models.map((model) => ({
-      name: model.name,
-      color: color(model),
-      value: model.tokensPerSecond,
-      line: model.mfu,
-    })),
-    { title: 'Training speed', valueLabel: 'tokens per second', lineLabel: 'MFU', formatLine: formatPercent },
-  );
   const machine = Object.entries(environment).map(([key, value]) => [key, describe(value)]);
   const total = models.reduce((sum, model) => sum + model.trainingSeconds, 0);
   return page(
@@ -88,7 +92,7 @@ export function comparisonPage(comparison: Comparison): string {
         body: [htmlTable(comparisonColumns, comparisonRows(models))],
         note: comparisonNote(comparison),
       },
-      { title: 'Speed', body: [figures([bars])] },
+      { title: 'Speed', body: [figures([speedChart(models)])] },
       {
         title: 'Loss',
         body: [

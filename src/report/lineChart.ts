@@ -58,7 +58,7 @@ export function lineChart(series: readonly Series[], options: LineChartOptions):
     parts.push(element('path', { d: path.join(''), class: `line color-${one.color}` }, [hint(one.name)]));
   }
   for (const { one, at } of spreadLabels(series, (value) => y.at(value), height - margin.bottom)) {
-    parts.push(text(one.name, { x: width - margin.right + 6, y: at + 4, class: `series fill-${one.color}` }));
+    parts.push(text(one.name, { x: width - margin.right + 6, y: at + 4, class: `fill-${one.color}` }));
   }
   return element(
     'svg',

@@ -1,27 +1,9 @@
 /** A self-contained HTML page: no script, no font and no picture comes from elsewhere, so it can be mailed and kept. */
+import { chartStyle, colors } from './chartStyle.ts';
 import { escapeMarkup } from './svg.ts';
 import type { Column, Row } from './table.ts';
 
-/** Colours that differ for most colour-blind readers too; one per model, in this order, in every chart of a page. */
-const palette = [
-  '#2f6fb0',
-  '#c8562b',
-  '#2e8b57',
-  '#8e5fb5',
-  '#b8860b',
-  '#c2417c',
-  '#3a9aa8',
-  '#6b7280',
-  '#7a4b2a',
-  '#4956c9',
-];
-export const paletteSize = palette.length;
-
-const style = `
-:root { --ink: #1d2430; --soft: #5c6675; --rule: #d9dee6; --ground: #ffffff; --panel: #f6f8fa; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e9ee; --soft: #9aa5b4; --rule: #343c48; --ground: #14181f; --panel: #1b212a; }
-}
+const style = `${colors}
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); margin: 2rem auto;
   max-width: 76rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
@@ -32,14 +14,8 @@ figure { margin: 0; background: var(--panel); border: 1px solid var(--rule); bor
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .87rem; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--rule); text-align: left; white-space: nowrap; }
 th.right, td.right { text-align: right; }
-svg { width: 100%; height: auto; } svg text { fill: var(--ink); font: 11px system-ui, sans-serif; }
-svg .chart-title { font-size: 13px; font-weight: 600; } svg .tick, svg .label { fill: var(--soft); }
-svg .middle { text-anchor: middle; } svg .end { text-anchor: end; }
-svg .grid { stroke: var(--rule); stroke-width: 1; } svg .line { fill: none; stroke-width: 2; }
-svg .bar-value { fill: #ffffff; font-weight: 600; } svg .second-line { fill: none; stroke: var(--ink); stroke-width: 1.5; }
-svg .second-mark { fill: var(--ground); stroke: var(--ink); stroke-width: 1.5; } svg .second-label { font-weight: 600; }
-${palette.map((color, i) => `svg .color-${i} { stroke: ${color}; } svg .fill-${i} { fill: ${color}; }`).join('\n')}
-`;
+svg { width: 100%; height: auto; }
+${chartStyle}`;
 
 export interface Section {
   readonly title: string;
