@@ -138,6 +138,7 @@ function addonTarget() {
     folder: path.join(root, 'build/addon'),
     output: path.join(root, 'build/braid.node'),
     sources: [...cppFiles('native/core'), ...cppFiles('native/addon')],
+    kernels: cppFiles('native/kernels'),
     flags: ['-O3', ...flags],
     linkFlags: shared,
   };
@@ -152,21 +153,23 @@ function testTarget() {
     folder: path.join(root, 'build', name),
     output: path.join(root, 'build', name, 'run'),
     sources: [...cppFiles('native/core'), ...cppFiles('native/test')],
+    // The other kernels are tested through the addon, against the reference.
+    kernels: [...cppFiles('native/kernels', /^gemm/), ...cppFiles('native/test/variant')],
     flags: [sanitize ? '-O1' : '-O3', ...sanitizeFlags],
     linkFlags: sanitizeFlags,
     env: {},
   };
 }
 
-function cppFiles(folder) {
+function cppFiles(folder, wanted = /./) {
   return readdirSync(path.join(root, folder))
-    .filter((name) => name.endsWith('.cpp'))
+    .filter((name) => name.endsWith('.cpp') && wanted.test(name))
     .sort()
     .map((name) => path.join(folder, name));
 }
 
 /** Every object of the target, in the order of the link. */
-async function compileAll({ folder, sources, flags }) {
+async function compileAll({ folder, sources, kernels, flags }) {
   const common = [
     ...compiler.args,
     '-std=c++17',
@@ -192,9 +195,9 @@ async function compileAll({ folder, sources, flags }) {
     const flags = [...common, ...variant.flags, `-DBRAID_VARIANT=${variant.name}`];
     const header = path.join(folder, variant.name, 'kernel.hpp');
     headers.push({ source: header, object: `${header}.gch`, flags: [...flags, '-x', 'c++-header'] });
-    for (const source of cppFiles('native/kernels')) {
+    for (const source of kernels) {
       const object = path.join(folder, variant.name, `${path.basename(source)}.o`);
-      jobs.push({ source, object, flags: [...flags, '-include', header] });
+      jobs.push({ source, object, flags: [...flags, '-include', header], uses: `${header}.gch.key` });
     }
   }
   for (const job of jobs) mkdirSync(path.dirname(job.object), { recursive: true });
@@ -224,7 +227,7 @@ async function inParallel(jobs) {
   await Promise.all(Array.from({ length: os.availableParallelism() }, next));
 }
 
-function compile({ source, object, flags }) {
+function compile({ source, object, flags, uses }) {
   const args = [...flags, '-MMD', '-MF', `${object}.d`, '-c', source, '-o', object];
   return new Promise((resolve) => {
     const child = spawn(compiler.command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
@@ -234,7 +237,7 @@ function compile({ source, object, flags }) {
         rmSync(object, { force: true });
         stop(`Compiling ${source} failed (see above). Command: ${compiler.command} ${args.join(' ')}`);
       }
-      writeFileSync(`${object}.key`, keyOf({ object, flags }));
+      writeFileSync(`${object}.key`, keyOf({ object, flags, uses }));
       resolve();
     });
   });
@@ -245,9 +248,11 @@ function isOutdated(job) {
   return readFileSync(`${job.object}.key`, 'utf8') !== keyOf(job);
 }
 
-/** Compiler, flags and the contents of the source and of every header it named in its last compilation. */
-function keyOf({ object, flags }) {
+/** Compiler, flags and the contents of the source and of every header it named in its last compilation; those of the header
+ * read beforehand are not named, so its key counts. */
+function keyOf({ object, flags, uses }) {
   const hash = createHash('sha256').update([compiler.version, ...flags].join('\0'));
+  if (uses) hash.update(readFileSync(uses));
   const rule = readFileSync(`${object}.d`, 'utf8').replaceAll('\\\n', ' ');
   for (const file of rule.slice(rule.indexOf(': ') + 2).split(/(?<!\\)\s+/)) {
     if (file === '') continue;
