@@ -1,5 +1,5 @@
 /** `braid generate`: continues a text with a trained run, as a stream. */
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { openExecutor } from '../bench/session.ts';
 import { createSession, decodeStream, encodePrompt, generate, loadModel } from '../generate/index.ts';
 import { openRun } from '../train/index.ts';
@@ -8,6 +8,7 @@ import { onInterrupt } from './signals.ts';
 
 interface Options {
   readonly prompt: string;
+  readonly ids?: readonly number[];
   readonly tokens: number;
   readonly temperature: number;
   readonly topK: number;
@@ -23,6 +24,11 @@ export function command(): Command {
     .description('Continue a text with the newest checkpoint of a run.')
     .argument('<run>', 'the folder of a run')
     .option('-p, --prompt <text>', 'the text to continue', '')
+    .addOption(
+      new Option('--ids <list>', 'token ids to continue, such as 1,2,3; ids come out')
+        .argParser(tokenIds)
+        .conflicts('prompt'),
+    )
     .option('-n, --tokens <n>', 'most tokens to generate', number, 200)
     .option('--temperature <t>', '0 always takes the most likely token', number, 0.8)
     .option('--top-k <k>', 'only the k most likely tokens; 0: all', number, 0)
@@ -38,6 +44,12 @@ export function command(): Command {
     .action(run);
 }
 
+function tokenIds(text: string): readonly number[] {
+  const ids = text.split(',').map(Number);
+  if (/^\s*\d+(\s*,\s*\d+)*\s*$/.test(text)) return ids;
+  throw new InvalidArgumentError('Give token ids with commas between them.');
+}
+
 async function run(folder: string, options: Options): Promise<void> {
   const opened = openRun(folder);
   const train = { ...opened.config.train, ...(options.executor ? { executor: options.executor } : {}) };
@@ -46,7 +58,7 @@ async function run(folder: string, options: Options): Promise<void> {
   const model = await loadModel(opened, executor, (message) => process.stderr.write(`${message}\n`));
   try {
     const session = createSession(model, { recompute: options.recompute === true });
-    const prompt = encodePrompt(options.prompt, model.tokenizer);
+    const prompt = options.ids ?? encodePrompt(options.prompt, model.tokenizer);
     const { temperature, topK, topP, seed } = options;
     let count = 0;
     const begin = performance.now();
@@ -63,8 +75,9 @@ async function run(folder: string, options: Options): Promise<void> {
       }
     })();
     let text = '';
-    if (!options.json) process.stdout.write(options.prompt);
-    for await (const piece of decodeStream(counted, model.tokenizer)) {
+    if (!options.json) process.stdout.write(options.ids ? '' : options.prompt);
+    const pieces = options.ids ? numbers(counted) : decodeStream(counted, model.tokenizer);
+    for await (const piece of pieces) {
       text += piece;
       if (!options.json) process.stdout.write(piece);
     }
@@ -73,7 +86,7 @@ async function run(folder: string, options: Options): Promise<void> {
       const result = {
         run: folder,
         step: model.step,
-        prompt: options.prompt,
+        prompt: options.ids ?? options.prompt,
         text,
         tokens: count,
         tokensPerSecond,
@@ -87,5 +100,14 @@ async function run(folder: string, options: Options): Promise<void> {
   } finally {
     interruption.release();
     model.store.dispose();
+  }
+}
+
+/** Token ids as text, with spaces between them. */
+async function* numbers(tokens: AsyncIterable<number>): AsyncGenerator<string, void, undefined> {
+  let before = '';
+  for await (const token of tokens) {
+    yield `${before}${token}`;
+    before = ' ';
   }
 }

@@ -15,6 +15,8 @@ const commands: Readonly<Record<string, Entry>> = {
   train: { summary: 'train a model, or resume a run', load: () => import('./train.ts') },
   compare: { summary: 'train several models alike and compare them', load: () => import('./compare.ts') },
   generate: { summary: 'continue a text with a trained run', load: () => import('./generate.ts') },
+  import: { summary: 'make a run of a Hugging Face folder', load: () => import('./import.ts') },
+  export: { summary: 'write a run as a Hugging Face folder', load: () => import('./export.ts') },
   bench: { summary: 'training speed and MFU of a preset', load: () => import('./bench.ts') },
   doctor: { summary: 'what this machine offers and what Braid chose', load: () => import('./doctor.ts') },
   quickstart: {

@@ -28,6 +28,12 @@ describe('the byte tokenizer', () => {
     expect(byteTokenizer.vocabulary).toBe(257);
   });
 
+  it('can be missing: then there are token ids, and text is refused with advice', () => {
+    const none = findTokenizer('none');
+    expect(() => none.encode('')).toThrow(/no tokenizer.*--ids 1,2,3.*--tokenizer bytes/);
+    expect(() => none.decode([1])).toThrow(/no tokenizer/);
+  });
+
   it('is found by name', () => {
     expect(findTokenizer('bytes')).toBe(byteTokenizer);
     expect(() => findTokenizer('byte')).toThrow(/Known: 'bytes'/);

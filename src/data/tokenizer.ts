@@ -40,7 +40,25 @@ export const byteTokenizer: Tokenizer = {
   },
 };
 
-const tokenizers: readonly Tokenizer[] = [byteTokenizer];
+/** For a model whose tokens are not known here: it takes token ids, and refuses text. */
+export const noTokenizer: Tokenizer = {
+  name: 'none',
+  vocabulary: 0,
+  // No token has this number: nothing ends a text.
+  separator: -1,
+  encode: refuseText,
+  decode: refuseText,
+};
+
+function refuseText(): never {
+  throw new BraidError(
+    'data',
+    "This model has no tokenizer here (data.tokenizer is 'none'), so that it takes token ids only: " +
+      "'braid generate RUN --ids 1,2,3'. To train it on text byte by byte, import it with --tokenizer bytes.",
+  );
+}
+
+const tokenizers: readonly Tokenizer[] = [byteTokenizer, noTokenizer];
 
 export function findTokenizer(name: string): Tokenizer {
   const found = tokenizers.find((tokenizer) => tokenizer.name === name);

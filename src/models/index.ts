@@ -8,6 +8,7 @@ export type { ConfigIssue, ConfigPath, Locate } from './configIssues.ts';
 export { configError, parseConfig } from './configIssues.ts';
 export type { ConfigText } from './configText.ts';
 export { readConfigText } from './configText.ts';
+export * from './interchange/index.ts';
 export type { LayerForm } from './layerForm.ts';
 export { nearestName, suggestName } from './nearest.ts';
 export { applyOverrides } from './overrides.ts';

@@ -62,6 +62,21 @@ describe('checkpoints', () => {
     expect((await loaded(checkpoints)).step).toBe(3);
   });
 
+  it('begin with weights from elsewhere: the moments are zero then', async () => {
+    const checkpoints = new CheckpointFolder(folder);
+    const { parameters } = tensors(0);
+    await checkpoints.save(progress(0), { parameters }, 2);
+    const target = tensors(-1);
+    expect((await checkpoints.load(target, () => undefined))?.step).toBe(0);
+    expect(target.parameters).toEqual(parameters);
+    expect(target.optimizer.map(({ data }) => [...data])).toEqual([
+      [0, 0, 0],
+      [0, 0],
+    ]);
+    await checkpoints.save(progress(1), tensors(1), 2);
+    expect((await loaded(checkpoints)).step).toBe(1);
+  });
+
   it('make their folder, and refuse a place where it cannot be made', async () => {
     await new CheckpointFolder(join(folder, 'new')).save(progress(1), tensors(1), 2);
     writeFileSync(join(folder, 'file'), '');

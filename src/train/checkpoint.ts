@@ -3,7 +3,7 @@
  *
  *     checkpoints/step-00000040/
  *       parameters.safetensors   the model
- *       optimizer.safetensors    AdamW's moments
+ *       optimizer.safetensors    AdamW's moments; absent when the weights came from elsewhere
  *       state.json               step, tokens, the loader's place, and the size of the two files
  *
  * Each file appears under its name only when it is complete and on the disk; `state.json` is written last and removed
@@ -33,7 +33,7 @@ const progressSchema = z.strictObject({
   /** Seconds of training, over all sessions of the run. */
   seconds: z.number().nonnegative(),
   loader: z.strictObject({ seed: z.number(), epoch: z.int().nonnegative(), index: z.int().nonnegative() }),
-  /** Fingerprint of the training text: a run goes on with the text it began with. */
+  /** Fingerprint of the training text: a run goes on with the text it began with. Empty when it has seen none. */
   text: z.string(),
 });
 
@@ -56,7 +56,11 @@ export interface Checkpoint {
   readonly step: number;
   readonly folder: string;
   readonly progress: Progress;
+  /** Which tensors it keeps. */
+  readonly keeps: readonly string[];
 }
+
+type SavedTensors = Pick<Persistent, 'parameters'> & Partial<Persistent>;
 
 export class CheckpointFolder {
   readonly path: string;
@@ -78,9 +82,9 @@ export class CheckpointFolder {
 
   /**
    * Saves a checkpoint and then removes all but the `keep` newest. When saving fails, the older ones are untouched and
-   * nothing of the new one remains.
+   * nothing of the new one remains. Parameters alone make the checkpoint of weights that were trained elsewhere.
    */
-  async save(progress: Progress, tensors: Persistent, keep: number): Promise<Checkpoint> {
+  async save(progress: Progress, tensors: SavedTensors, keep: number): Promise<Checkpoint> {
     const { step } = progress;
     const folder = this.#folder(step);
     const present = readState(folder, step);
@@ -94,10 +98,10 @@ export class CheckpointFolder {
       this.#rejected.delete(step);
     }
     this.#sweep(keep);
-    return { step, folder, progress };
+    return { step, folder, progress, keeps: Object.keys(tensors) };
   }
 
-  async #write(folder: string, progress: Progress, tensors: Persistent): Promise<void> {
+  async #write(folder: string, progress: Progress, tensors: SavedTensors): Promise<void> {
     discard(folder);
     makeFolder(folder);
     const sizes: Record<string, number> = {};
@@ -123,7 +127,7 @@ export class CheckpointFolder {
 
   /**
    * Loads the newest checkpoint that is whole and fits the tensors, and tells `warn` of those it had to pass over.
-   * Without `optimizer` only the parameters are read.
+   * Without `optimizer` only the parameters are read; where the checkpoint has none, they become zero.
    * `undefined` when there is none at all; an error when there are some but none can be used.
    */
   async load(tensors: Partial<Persistent>, warn: (message: string) => void): Promise<Checkpoint | undefined> {
@@ -136,7 +140,7 @@ export class CheckpointFolder {
       try {
         if (!checkpoint)
           throw new BraidError('checkpoint', `'${folder}' is incomplete or has a damaged ${STATE}.`);
-        await readTensors(folder, tensors);
+        await readTensors(checkpoint, tensors);
         for (const reason of reasons) warn(`${reason} Going on from step ${step} instead.`);
         return checkpoint;
       } catch (error) {
@@ -199,10 +203,12 @@ function tryDiscard(folder: string): void {
 function readState(folder: string, step: number): Checkpoint | undefined {
   try {
     const state = stateSchema.parse(JSON.parse(readFileSync(join(folder, STATE), 'utf8')));
-    const whole = Object.entries(state.files).every(
-      ([name, size]) => statSync(join(folder, name)).size === size,
-    );
-    return whole && state.progress.step === step ? { step, folder, progress: state.progress } : undefined;
+    const files = Object.entries(state.files);
+    const whole = files.every(([name, size]) => statSync(join(folder, name)).size === size);
+    if (!whole || !('parameters.safetensors' in state.files) || state.progress.step !== step)
+      return undefined;
+    const keeps = files.map(([name]) => name.replace('.safetensors', ''));
+    return { step, folder, progress: state.progress, keeps };
   } catch {
     return undefined;
   }
@@ -213,15 +219,20 @@ function isDamaged(folder: string): boolean {
   return statSync(join(folder, STATE), { throwIfNoEntry: false }) !== undefined;
 }
 
-async function readTensors(folder: string, tensors: Partial<Persistent>): Promise<void> {
+async function readTensors({ folder, keeps }: Checkpoint, tensors: Partial<Persistent>): Promise<void> {
   const opened: { file: SafetensorsFile; list: readonly StoredTensor[] }[] = [];
+  const lists = Object.entries(tensors) as [string, readonly StoredTensor[]][];
   try {
-    for (const [name, list] of Object.entries(tensors) as [string, readonly StoredTensor[]][]) {
+    for (const [name, list] of lists) {
+      if (!keeps.includes(name)) continue;
       const file = await SafetensorsFile.open(join(folder, `${name}.safetensors`));
       opened.push({ file, list });
       checkFit(file, list);
     }
     // Only when both files fit is the first value overwritten.
+    for (const [, list] of lists.filter(([name]) => !keeps.includes(name))) {
+      for (const { data } of list) data.fill(0);
+    }
     for (const { file, list } of opened) {
       for (const tensor of list) await file.readInto(plainName(tensor.key), storedType(tensor), tensor.data);
     }

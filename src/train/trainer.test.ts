@@ -201,6 +201,20 @@ describe('training', () => {
     expect(steps.map(({ step }) => step)).toEqual([4, 6]);
   });
 
+  it('begins with weights from elsewhere as with its own, and with any text', async () => {
+    const config = configOf(models.sequential);
+    const own = trainerOf(config);
+    await own.initialize();
+    const run = await createRun(join(folder, 'imported'), config);
+    const { parameters } = own.persistent;
+    await run.checkpoints.save({ ...own.progress, text: '' }, { parameters }, 2);
+    const trainer = trainerOf(config);
+    expect(await resume(run, trainer, () => undefined)).toBe(0);
+    const losses = [(await own.step()).loss, (await own.step()).loss];
+    expect([(await trainer.step()).loss, (await trainer.step()).loss]).toEqual(losses);
+    expect(trainer.progress.text).toBe(own.progress.text);
+  });
+
   it('refuses another text, and a folder that holds a run', async () => {
     const run = await createRun(join(folder, 'run'), configOf(models.sequential));
     await session(run, 1);

@@ -105,14 +105,14 @@ export class Trainer {
 
   /** Goes on where `progress` says, after the persistent tensors were loaded. */
   async restored(progress: Progress): Promise<void> {
-    if (progress.text !== this.#text) {
+    if (progress.text !== '' && progress.text !== this.#text) {
       throw new BraidError(
         'checkpoint',
         'The training text is not the one that this run began with. Resume it with the same text, or start a new run.',
       );
     }
     this.#loader.seek(progress.loader);
-    this.#progress = progress;
+    this.#progress = { ...progress, text: this.#text };
     await this.#refreshShadows();
   }
 

@@ -27,10 +27,7 @@ function withTensor(name: string, change: (tensor: TensorToWrite) => readonly Te
 
 describe('a config.json that cannot be had', () => {
   it.each([
-    [
-      { model_type: 'gpt2' },
-      /config\.json': 'model_type' is 'gpt2', which Braid cannot read.*Known: /,
-    ],
+    [{ model_type: 'gpt2' }, /config\.json': 'model_type' is 'gpt2', which Braid cannot read.*Known: /],
     [{ model_type: null }, /'model_type' is missing/],
     [{ num_hidden_layers: '2' }, /'num_hidden_layers' is expected to be a number; found "2"/],
     [

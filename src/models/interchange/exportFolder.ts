@@ -20,9 +20,13 @@ export interface ExportOptions {
   readonly dtype: ExportType;
   /** Most bytes of values in one file; a larger tensor has a file of its own. */
   readonly shardBytes: number;
-  /** Keys of `config.json` that Braid has no use for, such as token ids: kept, where ours do not say otherwise. */
+  /** A `config.json` that the model came from: what it says beside the architecture, such as token ids, is kept. */
   readonly keep?: Json;
 }
+
+/** Keys that say nothing about the function that a model is. */
+const inert =
+  /_token_id$|^(max_position_embeddings|initializer_range|time_step_(min|max|floor|scale|init_scheme))$/;
 
 /** What every file says of itself, as `transformers` expects it. */
 const metadata = { format: 'pt' };
@@ -34,7 +38,7 @@ const metadata = { format: 'pt' };
  */
 export async function writeFolder(
   folder: string,
-  { json, tensors }: Expressed,
+  { json, tensors }: Pick<Expressed, 'json' | 'tensors'>,
   read: (name: string) => Promise<Float32Array>,
   options: ExportOptions,
 ): Promise<readonly string[]> {
@@ -52,7 +56,8 @@ export async function writeFolder(
     const index = { metadata: { total_size: total }, weight_map: Object.fromEntries(weights) };
     await writeJson(join(folder, 'model.safetensors.index.json'), index);
   }
-  await writeJson(join(folder, 'config.json'), { ...options.keep, ...json, torch_dtype: options.dtype });
+  const kept = Object.fromEntries(Object.entries(options.keep ?? {}).filter(([key]) => inert.test(key)));
+  await writeJson(join(folder, 'config.json'), { ...kept, ...json, torch_dtype: options.dtype });
   return names;
 }
 

@@ -1,6 +1,7 @@
 /** A model of Braid in the words of a family, or the first layer that the family cannot say. */
 import type { LayerChoice } from '../../blocks/index.ts';
 import { BraidError } from '../../graph/index.ts';
+import type { ParameterSpec } from '../../nn/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { parseModelConfig } from '../config.ts';
 import { firstDifference, fullOptions } from './equivalence.ts';
@@ -14,6 +15,7 @@ import { placedBlocks } from './placed.ts';
 export interface Expressed {
   /** What `config.json` says. */
   readonly json: Json;
+  readonly parameters: readonly ParameterSpec[];
   readonly tensors: readonly MappedTensor[];
 }
 
@@ -37,7 +39,7 @@ export function express(config: ModelConfig, family: Family): Expressed {
   const again = readBack(family, json, refuse);
   const difference = firstDifference(config, again);
   if (difference) refuse(difference.where, difference.why);
-  return { json, tensors: correspondence(family, config).tensors };
+  return { json, ...correspondence(family, config) };
 }
 
 /** A value that the family does not know at all is found here, before the comparison. */

@@ -14,22 +14,22 @@ interface Fallback<T> {
 
 export class Fields {
   readonly path: string;
-  readonly #values: Json;
+  readonly values: Json;
   readonly #prefix: string;
 
   /** @param path the file, for messages */
   constructor(path: string, values: Json, prefix = '') {
     this.path = path;
-    this.#values = values;
+    this.values = values;
     this.#prefix = prefix;
   }
 
   has(key: string): boolean {
-    return this.#values[key] !== undefined && this.#values[key] !== null;
+    return this.values[key] !== undefined && this.values[key] !== null;
   }
 
   is(key: string, value: unknown): boolean {
-    return this.#values[key] === value;
+    return this.values[key] === value;
   }
 
   /** The first of several names that is given, or the first of all: keys were renamed over the years. */
@@ -45,21 +45,21 @@ export class Fields {
   }
 
   number(key: string, { or }: Fallback<number> = {}): number {
-    const value = plainNumber(this.#values[key]);
+    const value = plainNumber(this.values[key]);
     if (value !== undefined) return value;
     if (!this.has(key) && or !== undefined) return or;
     throw this.wrong(key, 'a number');
   }
 
   flag(key: string, { or }: Fallback<boolean> = {}): boolean {
-    const value = this.#values[key];
+    const value = this.values[key];
     if (typeof value === 'boolean') return value;
     if (!this.has(key) && or !== undefined) return or;
     throw this.wrong(key, 'true or false');
   }
 
   text(key: string, { or }: Fallback<string> = {}): string {
-    const value = this.#values[key];
+    const value = this.values[key];
     if (typeof value === 'string') return value;
     if (!this.has(key) && or !== undefined) return or;
     throw this.wrong(key, 'text');
@@ -67,7 +67,7 @@ export class Fields {
 
   /** A list of numbers, of that length. */
   numbers(key: string, length: number): readonly number[] {
-    const value = this.#values[key];
+    const value = this.values[key];
     const numbers = Array.isArray(value) ? value.map(plainNumber) : [];
     const known = numbers.filter((entry) => entry !== undefined);
     if (Array.isArray(value) && known.length === length && numbers.length === length) return known;
@@ -76,7 +76,7 @@ export class Fields {
 
   /** A list of words, each of which must be known. */
   words<T extends string>(key: string, known: readonly T[]): readonly T[] {
-    const value = this.#values[key];
+    const value = this.values[key];
     if (!Array.isArray(value)) throw this.wrong(key, `a list of ${known.join(', ')}`);
     return value.map((entry: unknown, index) => {
       const found = known.find((word) => word === entry);
@@ -87,7 +87,7 @@ export class Fields {
 
   /** A section within, or undefined. */
   section(key: string): Fields | undefined {
-    const value = this.#values[key];
+    const value = this.values[key];
     if (!this.has(key)) return undefined;
     if (typeof value !== 'object' || Array.isArray(value)) throw this.wrong(key, 'a section');
     return new Fields(this.path, value as Json, `${this.#prefix}${key}.`);
@@ -95,13 +95,13 @@ export class Fields {
 
   /** A key that may be absent but, when it is there, has one of the values that Braid can do. */
   only(key: string, ...allowed: readonly (string | number | boolean)[]): void {
-    if (!this.has(key) || allowed.some((value) => value === this.#values[key])) return;
+    if (!this.has(key) || allowed.some((value) => value === this.values[key])) return;
     const list = allowed.map((value) => JSON.stringify(value)).join(' or ');
-    throw this.fail(key, `is ${describeValue(this.#values[key])}; this family is supported with ${list}.`);
+    throw this.fail(key, `is ${describeValue(this.values[key])}; this family is supported with ${list}.`);
   }
 
   wrong(key: string, expected: string): BraidError {
-    const found = this.has(key) ? describeValue(this.#values[key]) : 'nothing';
+    const found = this.has(key) ? describeValue(this.values[key]) : 'nothing';
     return this.fail(key, `is expected to be ${expected}; found ${found}.`);
   }
 

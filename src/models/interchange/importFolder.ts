@@ -10,6 +10,9 @@ import type { MappedTensor } from './mapping.ts';
 import { takePart } from './mapping.ts';
 import { TensorSource } from './tensorSource.ts';
 
+/** The name under which a run keeps the `config.json` that it was made from. */
+export const IMPORTED_CONFIG = 'imported.json';
+
 export interface OpenedModel {
   readonly family: string;
   readonly config: ModelConfig;
