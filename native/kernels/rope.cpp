@@ -1,4 +1,5 @@
 // Rotary position embedding (Su et al. 2021), in the layout that turns the pairs (i, i + D/2).
+#include <algorithm>
 #include <cmath>
 
 #include "operand.hpp"
@@ -9,14 +10,39 @@ namespace {
 
 constexpr double kTurn = 6.283185307179586476925;
 
+// What the frequency of a pair is multiplied by, where a model reads longer sequences than it was trained on: 1 / factor,
+// or, as in Llama 3, by how often the pair turns in the length it was trained on.
+class Scaling {
+ public:
+  explicit Scaling(const Attributes& attributes) {
+    if (!attributes.has("factor")) return;
+    least_ = 1.0 / attributes.number("factor");
+    if (!attributes.has("lowFactor")) return;
+    low_ = attributes.number("lowFactor");
+    high_ = attributes.number("highFactor");
+    length_ = attributes.number("originalLength");
+  }
+
+  double of(double turnsPerPosition) const {
+    if (length_ == 0) return least_;
+    const double kept = std::clamp((length_ * turnsPerPosition - low_) / (high_ - low_), 0.0, 1.0);
+    return kept + (1.0 - kept) * least_;
+  }
+
+ private:
+  double least_ = 1, low_ = 0, high_ = 0, length_ = 0;
+};
+
 void rope(const Call& call) {
   const Tensor& shape = call.in(0);
   const Source x = shape;
   const Sink y = call.out(0);
   if (!y) return;
   const int64_t positions = shape.shape[0] * shape.shape[1], heads = shape.shape[2], width = shape.shape[3];
-  const int64_t half = width / 2, padded = (half + kWidth - 1) / kWidth * kWidth;
+  const int64_t rotated = call.attributes.has("dimensions") ? call.attributes.integer("dimensions") : width;
+  const int64_t half = rotated / 2, padded = (half + kWidth - 1) / kWidth * kWidth;
   const double theta = call.attributes.number("theta");
+  const Scaling scaling(call.attributes);
   const float direction = call.attributes.flagOr("inverse", false) ? -1.0f : 1.0f;
   const int32_t* position = call.in(1).as<const int32_t>();
   const int32_t* document = optional(call, 2).as<const int32_t>();
@@ -28,7 +54,8 @@ void rope(const Call& call) {
     float* cosine = reinterpret_cast<float*>(turns + padded);
     float* sine = cosine + padded;
     for (int64_t i = 0; i < half; i++) {
-      turns[i] = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(width)) / kTurn;
+      const double turn = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(rotated)) / kTurn;
+      turns[i] = turn * scaling.of(turn);
     }
     for (int64_t p = begin; p < end; p++) {
       const double place = position[p] - (document ? document[p] : 0);
@@ -47,7 +74,7 @@ void rope(const Call& call) {
           y.store(at + i, a * c - b * s, n);
           y.store(at + half + i, b * c + a * s, n);
         });
-        if (width % 2 == 1) y.put(at + width - 1, x.at(at + width - 1));
+        forVectors(rotated, width, [&](int64_t i, int64_t n) { y.store(at + i, x.load(at + i, n), n); });
       }
     }
   });

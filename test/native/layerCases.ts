@@ -87,6 +87,18 @@ function rope(): OperationCase[] {
       return [
         { operation: 'rope', title, inputs: [x, positions, undefined], attributes },
         { operation: 'rope', title: `${title}, documents`, inputs: [x, positions, documents], attributes },
+        {
+          operation: 'rope',
+          title: `${title}, some features turned, scaled`,
+          inputs: [x, positions, undefined],
+          attributes: { ...attributes, dimensions: 2 * Math.ceil(width / 6), factor: 4 },
+        },
+        {
+          operation: 'rope',
+          title: `${title}, scaled by wavelength`,
+          inputs: [x, positions, documents],
+          attributes: { ...attributes, factor: 8, lowFactor: 1, highFactor: 4, originalLength: 4096 },
+        },
       ];
     }),
   );
