@@ -62,14 +62,14 @@ export function requireAddon(): Addon {
 
 function loadAddon(): AddonFound {
   if (!existsSync(file)) {
-    return { reason: `${file} is missing. Build it with: node scripts/build-native.mjs` };
+    return { reason: `${file} is missing. Build it with: npx braid doctor --build` };
   }
   try {
     return { addon: createRequire(import.meta.url)(file) as Addon };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return {
-      reason: `${file} cannot be loaded (${message}). Build it again: node scripts/build-native.mjs --force`,
+      reason: `${file} cannot be loaded (${message}). Remove it and build it again: npx braid doctor --build`,
     };
   }
 }
