@@ -227,9 +227,10 @@ inline bfloat16 narrow(float x) {
 // The bits of 16 rounded numbers, each in the low half of a lane.
 inline i32x16 roundedBits(const f32x16& v) {
   const i32x16 bits = asInt(v);
-  // Arithmetic shifts leave copies of the sign in the high half; only the low half is stored.
-  const i32x16 rounded = (bits + ((bits >> 16) & 1) + 0x7fff) >> 16;
-  const i32x16 quiet = (bits >> 16) | 0x40;
+  // The high half, and a carry out of the low half. Shifts copy the sign; only the low half is stored.
+  const i32x16 high = bits >> 16;
+  const i32x16 rounded = high + (((bits & 0xffff) + (high & 1) + 0x7fff) >> 16);
+  const i32x16 quiet = high | 0x40;
   return asInt(select(v == v, asFloat(rounded), asFloat(quiet)));
 }
 
