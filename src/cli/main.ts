@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { reportFailure } from './failure.ts';
+import { endWithReader } from './pipes.ts';
 
 interface Entry {
   readonly summary: string;
@@ -50,6 +51,7 @@ function version(): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
+endWithReader();
 main(process.argv.slice(2)).catch((error: unknown) => {
   process.exitCode = reportFailure(error);
 });
