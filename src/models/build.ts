@@ -4,8 +4,8 @@ import { buildBlocks } from '../blocks/index.ts';
 import type { Graph, Tensor } from '../graph/index.ts';
 import { BraidError } from '../graph/index.ts';
 import type { LayerContext, ParameterSpec } from '../nn/index.ts';
-import { ParameterList, parameter } from '../nn/index.ts';
-import { embedding, rmsNorm, scale } from '../ops/index.ts';
+import { ParameterList, parameter, scaled } from '../nn/index.ts';
+import { embedding, rmsNorm } from '../ops/index.ts';
 import type { ModelConfig } from './config.ts';
 import { blocksOf } from './config.ts';
 
@@ -93,8 +93,4 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
     states: built.states,
     blocks: built.blocks,
   };
-}
-
-function scaled(x: Tensor, factor: number): Tensor {
-  return factor === 1 ? x : scale(x, factor);
 }

@@ -3,7 +3,7 @@
  * Shapes: B batch, L length, D width.
  */
 import type { Tensor } from '../graph/index.ts';
-import { matmul, rmsNorm } from '../ops/index.ts';
+import { add, matmul, rmsNorm, scale } from '../ops/index.ts';
 import type { LayerContext } from './context.ts';
 import { parameter } from './context.ts';
 import type { Initializer } from './parameters.ts';
@@ -11,6 +11,8 @@ import type { Initializer } from './parameters.ts';
 export interface LinearOptions {
   /** Add `name.bias`, which starts at 0. */
   readonly bias?: boolean;
+  /** What the result, bias included, is multiplied by. Default: 1. */
+  readonly scale?: number;
 }
 
 /**
@@ -26,7 +28,8 @@ export function linear(
 ): Tensor {
   const inputs = x.shape[x.shape.length - 1];
   const weight = parameter(context, `${name}.weight`, [outputs, inputs], normal(context.deviation));
-  return matmul(x, weight, { transposeB: true, bias: bias(name, outputs, context, options) });
+  const product = matmul(x, weight, { transposeB: true, bias: bias(name, outputs, context, options) });
+  return scaled(product, options.scale);
 }
 
 /**
@@ -45,11 +48,20 @@ export function outputProjection(
   const normed = context.normalizeOutput ? norm(x, 'outputNorm', context) : x;
   const initializer = normal(context.residualDeviation);
   const weight = parameter(context, `${name}.weight`, [context.width, features], initializer);
-  return matmul(normed, weight, {
+  const { scale: factor = 1 } = options;
+  const product = matmul(normed, weight, {
     transposeB: true,
     bias: bias(name, context.width, context, options),
-    addend: context.residual,
+    // Only without a factor is the residual a part of the product.
+    addend: factor === 1 ? context.residual : undefined,
   });
+  if (factor === 1) return product;
+  return context.residual ? add(context.residual, scale(product, factor)) : scale(product, factor);
+}
+
+/** x · factor; without an operation for a factor of 1. */
+export function scaled(x: Tensor, factor: number = 1): Tensor {
+  return factor === 1 ? x : scale(x, factor);
 }
 
 /** RMSNorm over the last axis with the gain `name.weight`, which starts at 1 (Zhang and Sennrich 2019). */

@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import type { Tensor } from '../../graph/index.ts';
 import type { LayerContext } from '../../nn/index.ts';
-import { linear, norm, outputProjection, parameter } from '../../nn/index.ts';
+import { linear, norm, outputProjection, parameter, scaled } from '../../nn/index.ts';
 import { glu, multiplyChannels, reshape, rmsNorm } from '../../ops/index.ts';
 import { ssd } from '../../ops/ssd.ts';
 import { carriedDocument, documentStates } from '../carriedDocument.ts';
@@ -17,6 +17,8 @@ import { shortConvolution, windowState } from '../shortConvolution.ts';
 import { timeStepBias } from '../timeStep.ts';
 
 const range = z.tuple([z.number().nonnegative(), z.number().positive()]);
+
+const factor = z.number().default(1);
 
 const options = z.strictObject({
   /** H. Not given: expand · width / headDim. */
@@ -38,6 +40,20 @@ const options = z.strictObject({
   norm: z.union([z.literal('afterGate'), z.literal('beforeGate'), z.literal(false)]).default('afterGate'),
   /** Parts of the E features that are normed apart. Not given: as many as groups. */
   normGroups: z.int().positive().optional(),
+  /** Epsilon of that norm. Not given: the model's. */
+  normEpsilon: z.number().positive().optional(),
+  /** Constant factors of the input, of its projections and of the output (Falcon-H1). */
+  scales: z
+    .strictObject({
+      input: factor,
+      gate: factor,
+      x: factor,
+      b: factor,
+      c: factor,
+      dt: factor,
+      output: factor,
+    })
+    .optional(),
   /** Bounds of the time step. Not given: none. */
   dtLimit: range.optional(),
   /** Where −A starts, uniform per head. */
@@ -134,9 +150,10 @@ function gate(y: Tensor, z: Tensor, given: Options, context: LayerContext): Tens
 
 function normGroups(x: Tensor, given: Options, context: LayerContext): Tensor {
   const { inner, normGroups: groups } = sizes(given, context.width);
-  if (groups === 1) return norm(x, 'gateNorm', context);
+  const epsilon = given.normEpsilon ?? context.epsilon;
+  if (groups === 1) return norm(x, 'gateNorm', { ...context, epsilon });
   const weight = parameter(context, 'gateNorm.weight', [inner], { kind: 'constant', value: 1 });
-  const { batch, length, epsilon } = context;
+  const { batch, length } = context;
   const apart = rmsNorm(reshape(x, [batch, length, groups, inner / groups]), undefined, { epsilon });
   return multiplyChannels(reshape(apart, [batch, length, inner]), weight);
 }
@@ -146,18 +163,26 @@ function forward(u: Tensor, given: Options, context: LayerContext, state?: Layer
   const { heads, inner, selected } = sizes(given, context.width);
   const { bias, groups, headDim } = given;
   const document = carriedDocument(context, state);
-  const project = (name: string, features: number): Tensor => linear(u, name, features, context, { bias });
+  const { scales } = given;
+  const input = scaled(u, scales?.input);
+  const project = (name: string, features: number, scale = 1): Tensor =>
+    linear(input, name, features, context, { bias, scale });
   const convolve = (part: Part, features: number): ReturnType<typeof shortConvolution> =>
-    shortConvolution(project(part, features), convolutionOf(part, given), context, state);
+    shortConvolution(
+      project(part, features, scales?.[part === 'input' ? 'x' : part]),
+      convolutionOf(part, given),
+      context,
+      state,
+    );
 
-  const z = project('gate', inner);
+  const z = project('gate', inner, scales?.gate);
   const [x, b, c] = [convolve('input', inner), convolve('b', selected), convolve('c', selected)];
   const [dtLow, dtHigh] = given.dtLimit ?? [];
   const [low, high] = given.decay;
   const scanned = ssd(
     {
       x: reshape(x.y, [batch, length, heads, headDim]),
-      dt: project('dt', heads),
+      dt: project('dt', heads, scales?.dt),
       b: reshape(b.y, [batch, length, groups, given.state]),
       c: reshape(c.y, [batch, length, groups, given.state]),
       aLog: parameter(context, 'aLog', [heads], { kind: 'logUniform', low, high }),
@@ -172,7 +197,10 @@ function forward(u: Tensor, given: Options, context: LayerContext, state?: Layer
   const gated = gate(reshape(scanned.y, [batch, length, inner]), z, given, context);
   // A norm after the gate already is the norm before the output projection that fusions ask for.
   const normalizeOutput = context.normalizeOutput && given.norm !== 'afterGate';
-  const output = outputProjection(gated, { ...context, normalizeOutput }, 'output', { bias });
+  const output = outputProjection(gated, { ...context, normalizeOutput }, 'output', {
+    bias,
+    scale: scales?.output ?? 1,
+  });
   if (!state) return { output };
   return {
     output,
@@ -218,9 +246,12 @@ export const mamba2 = defineLayer<Options>({
       lengths: [5],
     },
     {
-      label: 'gate without a norm',
+      label: 'gate without a norm, constant factors',
       width: 4,
-      options: options.parse({ heads: 2, headDim: 3, state: 2, norm: false, chunk: 2 }),
+      options: options.parse({
+        ...{ heads: 2, headDim: 3, state: 2, norm: false, bias: true, chunk: 2 },
+        scales: { input: 1.1, gate: 0.9, x: 1.3, b: 0.7, c: 1.2, dt: 0.6, output: 0.8 },
+      }),
       lengths: [3],
     },
   ],

@@ -15,6 +15,8 @@ const options = z.strictObject({
   width: z.int().positive().optional(),
   /** Biases on all projections. */
   bias: z.boolean().default(false),
+  /** Constant factors of the gate before its activation, and of the output (Falcon-H1). */
+  scales: z.strictObject({ gate: z.number().default(1), output: z.number().default(1) }).optional(),
 });
 
 type Options = z.infer<typeof options>;
@@ -29,10 +31,10 @@ function hiddenWidth(given: Options, width: number): number {
 
 /** The F features between the two projections. */
 function hidden(x: Tensor, given: Options, context: LayerContext): Tensor {
-  const project = (name: string): Tensor =>
-    linear(x, name, hiddenWidth(given, context.width), context, { bias: given.bias });
+  const project = (name: string, scale = 1): Tensor =>
+    linear(x, name, hiddenWidth(given, context.width), context, { bias: given.bias, scale });
   if (given.kind === 'relu2') return activation(project('up'), { kind: 'relu2' });
-  const gate = project('gate');
+  const gate = project('gate', given.scales?.gate);
   return glu(gate, project('up'), { kind: gates[given.kind] });
 }
 
@@ -45,12 +47,19 @@ export const mlp = defineLayer<Options>({
   states: () => [],
   needsPositions: () => false,
   forward(x, given, context, state) {
-    const output = outputProjection(hidden(x, given, context), context, 'down', { bias: given.bias });
+    const { bias, scales: { output: scale = 1 } = {} } = given;
+    const output = outputProjection(hidden(x, given, context), context, 'down', { bias, scale });
     return state ? { output, state: {} } : { output };
   },
   conformance: [
     { label: 'SwiGLU', width: 6, options: { kind: 'swiglu', width: 10, bias: false }, lengths: [4] },
     { label: 'GeGLU with biases', width: 5, options: { kind: 'geglu', width: 7, bias: true }, lengths: [3] },
+    {
+      label: 'with constant factors',
+      width: 4,
+      options: { kind: 'swiglu', width: 5, bias: true, scales: { gate: 1.5, output: 0.5 } },
+      lengths: [4],
+    },
     { label: 'squared ReLU', width: 4, options: { kind: 'relu2', bias: false }, lengths: [4] },
   ],
 });

@@ -1,13 +1,16 @@
 /** Families by `model_type`. A new family is one file and one line here. */
 import { BraidError } from '../../graph/index.ts';
 import { suggestName } from '../nearest.ts';
+import { falconH1 } from './families/falconH1.ts';
 import { jamba } from './families/jamba.ts';
 import { llama } from './families/llama.ts';
 import { mamba } from './families/mamba.ts';
+import { mamba2 } from './families/mamba2.ts';
+import { nemotronH } from './families/nemotronH.ts';
 import type { Family } from './family.ts';
 import type { Fields } from './fields.ts';
 
-export const families: readonly Family[] = [llama, mamba, jamba];
+export const families: readonly Family[] = [llama, mamba, mamba2, jamba, falconH1, nemotronH];
 
 /** Those that a model can be exported to. */
 export const exportFamilies: readonly string[] = families.flatMap(({ name, write }) => (write ? [name] : []));
