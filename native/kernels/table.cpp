@@ -16,6 +16,8 @@ KernelTable makeKernelTable() {
   registerLinearRecurrence(table);
   registerLoss(table);
   registerMatmul(table);
+  registerModalConvolution(table);
+  registerModalConvolutionBackward(table);
   registerNorm(table);
   registerOptimizer(table);
   registerPositions(table);
@@ -24,6 +26,8 @@ KernelTable makeKernelTable() {
   registerScan(table);
   registerScanBackward(table);
   registerSoftmax(table);
+  registerSsd(table);
+  registerSsdBackward(table);
   registerTensor(table);
   return table;
 }

@@ -17,6 +17,8 @@ void registerExpertsRows(KernelTable& table);
 void registerLinearRecurrence(KernelTable& table);
 void registerLoss(KernelTable& table);
 void registerMatmul(KernelTable& table);
+void registerModalConvolution(KernelTable& table);
+void registerModalConvolutionBackward(KernelTable& table);
 void registerNorm(KernelTable& table);
 void registerOptimizer(KernelTable& table);
 void registerPositions(KernelTable& table);
@@ -25,6 +27,8 @@ void registerRope(KernelTable& table);
 void registerScan(KernelTable& table);
 void registerScanBackward(KernelTable& table);
 void registerSoftmax(KernelTable& table);
+void registerSsd(KernelTable& table);
+void registerSsdBackward(KernelTable& table);
 void registerTensor(KernelTable& table);
 
 }  // namespace braid::BRAID_VARIANT

@@ -11,7 +11,7 @@ import type { FloatType } from './require.ts';
 import { FLOAT32, FLOATS } from './require.ts';
 import { expectType, floatsOf, optionalFloats, requireType, store, storedType } from './sequence.ts';
 import type { SsdAttributes, SsdInputs, SsdOperands } from './ssdOperands.ts';
-import { checkSsd, chunkPairs, readSsd, ssdRecurrence, ssdSizes } from './ssdOperands.ts';
+import { checkSsd, chunkPairs, headParts, readSsd, ssdRecurrence, ssdSizes } from './ssdOperands.ts';
 
 /** Sums of gradients, in the shapes of their operands. */
 interface Gradients {
@@ -111,6 +111,14 @@ const ssdBackwardOperation = defineOperation<SsdAttributes>({
       elementwise: 6 * tokens * heads + 6 * pairs * heads,
       bytes: traffic(inputs, outputs),
     };
+  },
+  workspace(inputs, _outputs, _attributes, threads) {
+    const sizes = ssdSizes(inputs);
+    const { batch, length, heads, groups, states } = sizes;
+    const parts = headParts(sizes, threads);
+    // Three sums of parameters per head and row, and where several threads share a group, the dB and dC of each.
+    const shares = parts > 1 ? 2 * parts * batch * length * groups * states : 0;
+    return 4 * (3 * batch * heads + shares);
   },
   evaluate(inputs, outputs, attributes) {
     const operands = readSsd(inputs, attributes);

@@ -102,6 +102,18 @@ export function chunkPairs({ batch, length }: SsdSizes, chunk: number): number {
   return batch * (Math.floor(length / chunk) * chunk * chunk + rest * rest);
 }
 
+/**
+ * Into how many shares the native kernel cuts the heads of a group (native/kernels/ssd.hpp): as few as give the threads
+ * equal work.
+ */
+export function headParts({ batch, heads, groups }: SsdSizes, threads: number): number {
+  const units = batch * groups;
+  const most = Math.min(heads / groups, threads);
+  let parts = 1;
+  while (parts < most && units * parts < 4 * threads && (units * parts) % threads !== 0) parts++;
+  return parts;
+}
+
 /** The operands as the plain meaning reads them. */
 export interface SsdOperands extends SsdSizes {
   readonly x: FloatValues;

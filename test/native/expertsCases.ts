@@ -40,24 +40,21 @@ function choices(): OperationCase[] {
     inputs: [ties, undefined],
     attributes: { k: 3 },
   };
-  return sizes.reduce(
-    (cases, [tokens, experts, k]): OperationCase[] => {
-      const scores = floats([tokens, experts], { seed: 83, low: 0 });
-      const bias = floats([experts], { seed: 84 });
-      const index = chosen(scores, bias, k);
-      const title = `${k} of ${experts} for ${tokens}`;
-      const dy = floats([tokens, k], { seed: 85 });
-      return [
-        ...cases,
-        { operation: 'topK', title, inputs: [scores, undefined], attributes: { k } },
-        { operation: 'topK', title: `${title}, bias`, inputs: [scores, bias], attributes: { k } },
-        { operation: 'gatherColumns', title, inputs: [scores, index], attributes: {} },
-        { operation: 'gatherColumnsBackward', title, inputs: [dy, index], attributes: { columns: experts } },
-        { operation: 'groupTokens', title, inputs: [index], attributes: { experts } },
-      ];
-    },
-    [odd],
-  );
+  const regular = sizes.flatMap(([tokens, experts, k]): OperationCase[] => {
+    const scores = floats([tokens, experts], { seed: 83, low: 0 });
+    const bias = floats([experts], { seed: 84 });
+    const index = chosen(scores, bias, k);
+    const title = `${k} of ${experts} for ${tokens}`;
+    const dy = floats([tokens, k], { seed: 85 });
+    return [
+      { operation: 'topK', title, inputs: [scores, undefined], attributes: { k } },
+      { operation: 'topK', title: `${title}, bias`, inputs: [scores, bias], attributes: { k } },
+      { operation: 'gatherColumns', title, inputs: [scores, index], attributes: {} },
+      { operation: 'gatherColumnsBackward', title, inputs: [dy, index], attributes: { columns: experts } },
+      { operation: 'groupTokens', title, inputs: [index], attributes: { experts } },
+    ];
+  });
+  return [odd, ...regular];
 }
 
 function balances(): OperationCase[] {
