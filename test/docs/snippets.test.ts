@@ -110,7 +110,7 @@ describe.concurrent('the pages', () => {
       const where = `${page.name}:${line}`;
       if (mode === 'no-run') continue;
       if (language === 'yaml') writeFile(snippet, cwd);
-      if (language === 'text') for (const part of code.split('\n')) expect(before, where).toContain(part);
+      if (language === 'text') for (const part of code.split(/\n|…/)) expect(before, where).toContain(part);
       if (language !== 'sh' && language !== 'ts') continue;
       const { status, output } =
         language === 'ts'

@@ -2,7 +2,7 @@
  * The runnable parts of a Markdown page. ` ```sh ` runs in a shell, in the folder of the page; ` ```sh fails ` must end with
  * an error; ` ```sh no-run ` is left out and says why in its first line. ` ```ts ` runs against the built package. A
  * ` ```yaml ` whose first line is `# name.yaml` becomes that file. Lines of a ` ```text ` are found in the output of the
- * block before it.
+ * block before it; `…` stands for anything.
  */
 
 export interface Snippet {
