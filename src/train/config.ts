@@ -48,7 +48,7 @@ export const trainConfigSchema = z
     recompute: z.boolean().default(false),
     seed: z.int().min(0).default(1),
     /** Tokens whose logits are in memory at the same time. */
-    lossChunk: natural.default(256),
+    lossChunk: natural.default(1024),
     /** Steps between checkpoints; 0: only at the end. */
     checkpointEvery: z.int().min(0).default(100),
     /** Checkpoints kept. */
