@@ -21,7 +21,13 @@ if (major < minimum[0] || (major === minimum[0] && minor < minimum[1])) {
 
 if (!flags.has('--no-install') && dependenciesAreOutdated()) {
   // Without install scripts: the addon is built below, where its progress and its errors can be seen.
-  step('Installing dependencies', 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  step('Installing dependencies', 'npm', [
+    'ci',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]);
 }
 if (!existsSync(path.join(root, 'node_modules'))) stop('Dependencies are missing. Run `npm ci` first.');
 
@@ -37,7 +43,8 @@ if (!flags.has('--no-native')) {
 function dependenciesAreOutdated() {
   const installed = path.join(root, 'node_modules/.package-lock.json');
   return (
-    !existsSync(installed) || statSync(installed).mtimeMs < statSync(path.join(root, 'package-lock.json')).mtimeMs
+    !existsSync(installed) ||
+    statSync(installed).mtimeMs < statSync(path.join(root, 'package-lock.json')).mtimeMs
   );
 }
 

@@ -33,7 +33,8 @@ for (const file of filesBelow(source)) {
   const name = path.relative(source, file);
   const text = readFileSync(file, 'utf8');
   const isTest = name.endsWith('.test.ts');
-  if (/(^|\/)(utils?|helpers?|misc)\.ts$/.test(name)) problems.push(`src/${name}: name the file after its idea`);
+  if (/(^|\/)(utils?|helpers?|misc)\.ts$/.test(name))
+    problems.push(`src/${name}: name the file after its idea`);
   if (!isTest && text.split('\n').length - 1 > maximumLines) {
     problems.push(`src/${name}: ${text.split('\n').length - 1} lines; at most ${maximumLines}`);
   }

@@ -20,8 +20,18 @@ check('types', node, [bin('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.jso
 check('house rules', node, ['scripts/check-layers.mjs']);
 check('native tests', node, ['scripts/build-native.mjs', '--test']);
 if (process.env.BRAID_SANITIZE === '1') {
-  check('native tests, AddressSanitizer', node, ['scripts/build-native.mjs', '--test', '--sanitize', 'address']);
-  check('native tests, ThreadSanitizer', node, ['scripts/build-native.mjs', '--test', '--sanitize', 'thread']);
+  check('native tests, AddressSanitizer', node, [
+    'scripts/build-native.mjs',
+    '--test',
+    '--sanitize',
+    'address',
+  ]);
+  check('native tests, ThreadSanitizer', node, [
+    'scripts/build-native.mjs',
+    '--test',
+    '--sanitize',
+    'thread',
+  ]);
 }
 suite();
 

@@ -112,7 +112,10 @@ export class Graph {
    */
   assign(source: Tensor, value: Tensor): void {
     if (!isPersistent(source.role) || source.producer) {
-      throw new BraidError('graph', `Only persistent sources can be assigned; '${source.name}' is ${source.role}.`);
+      throw new BraidError(
+        'graph',
+        `Only persistent sources can be assigned; '${source.name}' is ${source.role}.`,
+      );
     }
     if (!sameShape(source.shape, value.shape) || source.dtype !== value.dtype) {
       throw new BraidError(
@@ -183,7 +186,11 @@ export interface Rewritten {
 export type Rule = (node: Node, inputs: readonly (Tensor | undefined)[], graph: Graph) => readonly Tensor[];
 
 /** Copies a node into the graph at its own location. */
-export function copyNode(node: Node, inputs: readonly (Tensor | undefined)[], graph: Graph): readonly Tensor[] {
+export function copyNode(
+  node: Node,
+  inputs: readonly (Tensor | undefined)[],
+  graph: Graph,
+): readonly Tensor[] {
   return graph.at(node, () => graph.apply(node.operation, inputs, node.attributes));
 }
 
@@ -200,7 +207,8 @@ export function rewrite(
   const mapped = new Map<Tensor, Tensor>();
   const map = (tensor: Tensor): Tensor => {
     const found = mapped.get(tensor);
-    if (!found) throw new BraidError('graph', `A pass lost the tensor ${describeType(tensor)} (id ${tensor.id}).`);
+    if (!found)
+      throw new BraidError('graph', `A pass lost the tensor ${describeType(tensor)} (id ${tensor.id}).`);
     return found;
   };
   for (const source of graph.sources) {

@@ -46,7 +46,11 @@ export interface Operation<A extends Attributes = Attributes> {
    * Result types. Throws `BraidError('shape' | 'dtype')` through `fail`; the builder adds the operation and the path of
    * the layer. An optional input that is not given is `undefined`.
    */
-  infer(inputs: readonly (TensorType | undefined)[], attributes: A, fail: (message: string) => never): TensorType[];
+  infer(
+    inputs: readonly (TensorType | undefined)[],
+    attributes: A,
+    fail: (message: string) => never,
+  ): TensorType[];
 
   /**
    * Gradients of the inputs as tensors of the same graph, given those of the outputs (`undefined`: not needed, or
@@ -60,7 +64,11 @@ export interface Operation<A extends Attributes = Attributes> {
    * The plain meaning: fills the outputs. Outputs are not cleared beforehand, and one that nobody reads is absent.
    * An output may share its values with the input named in `inPlace`.
    */
-  evaluate(inputs: readonly (Operand | undefined)[], outputs: readonly (Operand | undefined)[], attributes: A): void;
+  evaluate(
+    inputs: readonly (Operand | undefined)[],
+    outputs: readonly (Operand | undefined)[],
+    attributes: A,
+  ): void;
 
   /** Pairs [output, input] that may share one buffer: the operation writes its result over that input. */
   readonly inPlace?: readonly (readonly [output: number, input: number])[];
