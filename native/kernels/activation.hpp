@@ -25,6 +25,13 @@ struct Gelu {
   }
 };
 
+// As it is defined: x · Φ(x), with Φ the distribution of a normal variable.
+struct GeluErf {
+  static constexpr float toErf = 0.70710678118654752f, density = 0.39894228040143268f;
+  static f32x16 value(const f32x16& x) { return x * halfErfPlusOne(x * toErf); }
+  static f32x16 slope(const f32x16& x) { return halfErfPlusOne(x * toErf) + x * density * exp(x * x * -0.5f); }
+};
+
 struct Relu2 {
   static f32x16 positive(const f32x16& x) { return select(x < 0.0f, zero(), x); }
   static f32x16 value(const f32x16& x) { return positive(x) * positive(x); }
@@ -62,6 +69,7 @@ template <typename Body>
 inline void withActivation(const std::string& kind, const Body& body) {
   if (kind == "silu") return body(Silu{});
   if (kind == "gelu") return body(Gelu{});
+  if (kind == "geluErf") return body(GeluErf{});
   if (kind == "relu2") return body(Relu2{});
   if (kind == "sigmoid") return body(Sigmoid{});
   if (kind == "softplus") return body(Softplus{});

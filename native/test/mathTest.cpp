@@ -98,6 +98,9 @@ void testMath() {
   checkUlp("softplus", -87, 30, 4, [](const f32x16& x) { return softplus(x); },
            [](double x) { return std::log1p(std::exp(x)); });
   checkUlp("tanh", -12, 12, 3, [](const f32x16& x) { return tanh(x); }, [](double x) { return std::tanh(x); });
+  const auto half = [](double x) { return 0.5 * std::erfc(-x); };
+  checkUlp("halfErfPlusOne", 0, 6, 2, [](const f32x16& x) { return halfErfPlusOne(x); }, half);
+  checkUlp("halfErfPlusOne below 0", -5, 0, 20, [](const f32x16& x) { return halfErfPlusOne(x); }, half);
   special();
   bfloat16Rounding();
   parts();

@@ -13,6 +13,8 @@ describe('activation', () => {
     ['silu', 1, 0.7310585786300049],
     ['silu', -2, -0.2384058440442351],
     ['gelu', 1, 0.8411919906082768],
+    ['geluErf', 1, 0.8413447460685429],
+    ['geluErf', -2.5, -0.01552416331444033],
     ['relu2', 1.5, 2.25],
     ['relu2', -1.5, 0],
     ['sigmoid', -1, 0.2689414213699951],
@@ -54,7 +56,7 @@ describe('activation', () => {
     const x = graph.source('input', 'x', [2]);
     const y = graph.source('input', 'y', [3]);
     expect(() => activation(x, { kind: 'swish' as ActivationKind })).toThrow(
-      "activation: attribute kind is 'swish'; allowed: silu, gelu, relu2",
+      "activation: attribute kind is 'swish'; allowed: silu, gelu, geluErf, relu2",
     );
     expect(() => glu(x, y, { kind: 'silu' })).toThrow("glu: 'up' must have shape [2]");
   });

@@ -44,7 +44,7 @@ const activationOperation = defineOperation<ActivationAttributes>({
   },
 });
 
-/** A nonlinearity of every element: `silu`, `gelu` (tanh form), `relu2`, `sigmoid`, `softplus`, `tanh` or `exp`. */
+/** A nonlinearity of every element: `silu`, `gelu` (tanh form), `geluErf` (as defined), `relu2`, `sigmoid`, `softplus`, `tanh` or `exp`. */
 export function activation(x: Tensor, { kind, dtype = 'float32' }: ActivationOptions): Tensor {
   return x.graph.apply(activationOperation, [x], { kind, dtype })[0];
 }

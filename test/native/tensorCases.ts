@@ -44,7 +44,7 @@ function storage(): OperationCase[] {
 }
 
 function elementwise(): OperationCase[] {
-  const kinds = ['silu', 'gelu', 'relu2', 'sigmoid', 'softplus', 'tanh', 'exp'];
+  const kinds = ['silu', 'gelu', 'geluErf', 'relu2', 'sigmoid', 'softplus', 'tanh', 'exp'];
   const kindsFor = (shape: Shape): string[] => (shape.length === 3 ? kinds : ['silu']);
   const dtype = 'float32';
   const wide = (shape: Shape, seed: number): Given => floats(shape, { seed, low: -9, high: 9 });

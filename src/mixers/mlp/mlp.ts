@@ -10,7 +10,7 @@ import { activation, glu } from '../../ops/index.ts';
 import { defineLayer } from '../layer.ts';
 
 const options = z.strictObject({
-  kind: z.enum(['swiglu', 'geglu', 'relu2']).default('swiglu'),
+  kind: z.enum(['swiglu', 'geglu', 'geglu-erf', 'relu2']).default('swiglu'),
   /** F. Not given: 8/3 of the width with a gate and 4 times the width without, rounded up to a multiple of 16. */
   width: z.int().positive().optional(),
   /** Biases on all projections. */
@@ -22,7 +22,7 @@ const options = z.strictObject({
 type Options = z.infer<typeof options>;
 
 /** What the gate passes through; a kind without one has an activation instead. */
-const gates = { swiglu: 'silu', geglu: 'gelu' } as const;
+const gates = { swiglu: 'silu', geglu: 'gelu', 'geglu-erf': 'geluErf' } as const;
 
 function hiddenWidth(given: Options, width: number): number {
   const wanted = given.kind === 'relu2' ? 4 * width : (8 * width) / 3;
@@ -55,9 +55,9 @@ export const mlp = defineLayer<Options>({
     { label: 'SwiGLU', width: 6, options: { kind: 'swiglu', width: 10, bias: false }, lengths: [4] },
     { label: 'GeGLU with biases', width: 5, options: { kind: 'geglu', width: 7, bias: true }, lengths: [3] },
     {
-      label: 'with constant factors',
+      label: 'exact GeGLU, constant factors',
       width: 4,
-      options: { kind: 'swiglu', width: 5, bias: true, scales: { gate: 1.5, output: 0.5 } },
+      options: { kind: 'geglu-erf', width: 5, bias: true, scales: { gate: 1.5, output: 0.5 } },
       lengths: [4],
     },
     { label: 'squared ReLU', width: 4, options: { kind: 'relu2', bias: false }, lengths: [4] },
