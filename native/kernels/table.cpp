@@ -13,6 +13,7 @@ KernelTable makeKernelTable() {
   registerExpertsChoice(table);
   registerExpertsMatmul(table);
   registerExpertsRows(table);
+  registerFilterConvolution(table);
   registerLinearRecurrence(table);
   registerLoss(table);
   registerMatmul(table);

@@ -14,6 +14,7 @@ void registerEmbedding(KernelTable& table);
 void registerExpertsChoice(KernelTable& table);
 void registerExpertsMatmul(KernelTable& table);
 void registerExpertsRows(KernelTable& table);
+void registerFilterConvolution(KernelTable& table);
 void registerLinearRecurrence(KernelTable& table);
 void registerLoss(KernelTable& table);
 void registerMatmul(KernelTable& table);

@@ -52,6 +52,11 @@ const filterConvolutionBackwardOperation = defineOperation<FilterAttributes>({
     const { done } = filterProducts(inputs, attributes);
     return { model: 0, executed: 4 * done, elementwise: 0, bytes: traffic(inputs, outputs) };
   },
+  /** Sums of the taps' gradients of every channel, in whole vectors of sixteen. */
+  workspace(inputs) {
+    const [, , channels] = inputs[0]?.shape ?? [];
+    return 4 * 16 * Math.ceil(channels / 16) * (inputs[1]?.shape[1] ?? 0);
+  },
   evaluate(inputs, outputs, { algorithm, block }) {
     const operands = readFilter(inputs);
     const { groups, taps } = operands;

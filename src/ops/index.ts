@@ -11,6 +11,7 @@ export * from './embedding.ts';
 export * from './expertsChoice.ts';
 export * from './expertsMatmul.ts';
 export * from './expertsRows.ts';
+export * from './filterConvolution.ts';
 export * from './linearRecurrence.ts';
 export * from './matmul.ts';
 export * from './modalConvolution.ts';

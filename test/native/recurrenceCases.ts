@@ -5,7 +5,7 @@ import { evaluatePlain } from './compare.ts';
 import { historiesFor } from './histories.ts';
 
 export function recurrenceCases(): OperationCase[] {
-  return [...linear(), ...modal(), ...scan()];
+  return [...linear(), ...modal(), ...scan(), ...filters()];
 }
 
 function linear(): OperationCase[] {

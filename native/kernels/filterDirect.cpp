@@ -1,0 +1,180 @@
+#include "filterDirect.hpp"
+
+#include <numeric>
+
+namespace braid::BRAID_VARIANT {
+namespace {
+
+// Positions of a stretch: with the taps they fit into the first-level cache.
+constexpr int64_t kStretch = 192;
+
+// Sums that stay in registers.
+#if defined(__AVX512F__)
+constexpr int64_t kSums = 12;
+#else
+constexpr int64_t kSums = 4;
+#endif
+
+struct Work {
+  float *taps, *inputs, *outputs, *sums;  // rows of sixteen channels: lags, positions, positions, lags
+
+  static size_t bytes(const Filter& f) {
+    const int64_t rows = 2 * f.tapCount + 2 * (f.reach + kStretch + kSums);
+    return static_cast<size_t>(rows * kWidth) * sizeof(float);
+  }
+  Work(const Filter& f, std::byte* memory) {
+    Pieces pieces(memory);
+    taps = pieces.take(f.tapCount * kWidth);
+    inputs = pieces.take((f.reach + kStretch + kSums) * kWidth);
+    outputs = pieces.take((f.reach + kStretch + kSums) * kWidth);
+    sums = pieces.take(f.tapCount * kWidth);
+  }
+};
+
+// Σ over lags of taps[lag] · from[(position + Step · lag)], for Sums positions: Step −1 looks back, 1 ahead.
+template <int Sums, int Step>
+inline void slide(const float* taps, int64_t lags, const float* from, f32x16* sums) {
+  f32x16 own[Sums];
+  for (int r = 0; r < Sums; r++) own[r] = zero();
+  for (int64_t lag = 0; lag < lags; lag++, from += Step * kWidth) {
+    const f32x16 tap = load(taps + lag * kWidth);
+    for (int r = 0; r < Sums; r++) own[r] += tap * load(from + r * kWidth);
+  }
+  for (int r = 0; r < Sums; r++) sums[r] = own[r];
+}
+
+// The inputs that the outputs of a stretch see: inputs[reach + i] is that of position begin + i, zero outside the document.
+void takeInputs(const Filter& f, const Stretch& part, int64_t first, float* inputs) {
+  for (int64_t s = part.begin - f.reach; s < part.end; s++) {
+    store(inputs + (s - part.begin + f.reach) * kWidth, s < part.start ? zero() : f.input(part.row, s, first));
+  }
+}
+
+void clearRows(float* rows, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i++) store(rows + i * kWidth, zero());
+}
+
+void forwardStretch(const Filter& f, const Stretch& part, int64_t first, const Work& work, const Sink& z) {
+  const int64_t count = part.end - part.begin;
+  takeInputs(f, part, first, work.inputs);
+  clearRows(work.inputs, f.reach + count, f.reach + count + kSums);
+  f32x16 sums[kSums];
+  for (int64_t i = 0; i < count; i += kSums) {
+    const int64_t lags = std::min(f.tapCount, part.begin + i + kSums - part.start);
+    slide<kSums, -1>(work.taps, lags, work.inputs + (f.reach + i) * kWidth, sums);
+    for (int64_t r = 0; r < kSums && i + r < count; r++) {
+      z.store(f.inputAt(part.row, part.begin + i + r) + first, sums[r], f.lanes(first));
+    }
+  }
+}
+
+struct Gradients {
+  Source dz, dNext;
+  Sink du;
+  float *dWindow, *sums;  // sums of the taps' gradients [lags, whole vectors of channels]
+};
+
+// The gradient of the input of a stretch: what comes through z, and through the new window.
+void backwardStretch(const Filter& f, const Stretch& part, int64_t first, const Work& work, const Gradients& g) {
+  const int64_t count = part.end - part.begin, lanes = f.lanes(first);
+  for (int64_t i = 0; i < count + f.reach; i++) {
+    const int64_t t = part.begin + i;
+    const bool real = g.dz && t >= 0 && t < part.documentEnd;
+    store(work.outputs + i * kWidth, real ? g.dz.load(f.inputAt(part.row, t) + first, lanes) : zero());
+  }
+  clearRows(work.outputs, count + f.reach, count + f.reach + kSums);
+  const bool last = part.documentEnd == f.length;
+  f32x16 sums[kSums];
+  for (int64_t i = 0; i < count; i += kSums) {
+    const int64_t lags = std::min(f.tapCount, part.documentEnd - part.begin - i);
+    slide<kSums, 1>(work.taps, lags, work.outputs + i * kWidth, sums);
+    for (int64_t r = 0; r < kSums && i + r < count; r++) {
+      const int64_t s = part.begin + i + r;
+      f32x16 gradient = sums[r];
+      if (last && g.dNext && s >= f.length - f.reach) {
+        gradient += g.dNext.load(f.windowAt(part.row, s - f.length) + first, lanes);
+      }
+      if (s >= 0 && g.du) g.du.store(f.inputAt(part.row, s) + first, gradient, lanes);
+      if (s < 0 && g.dWindow) storeLanes(g.dWindow + f.windowAt(part.row, s) + first, gradient, lanes);
+    }
+  }
+}
+
+// Adds Σ dz[t] · u[t − lag] over the positions of a stretch to the sums of its channels. dz stands in work.outputs.
+void tapStretch(const Filter& f, const Stretch& part, int64_t first, const Work& work) {
+  const int64_t count = part.end - part.begin, lags = std::min(f.tapCount, part.end - part.start);
+  takeInputs(f, part, first, work.inputs);
+  int64_t lag = 0;
+  const auto add = [&](auto size) {
+    constexpr int64_t sumCount = decltype(size)::value;
+    for (; lag + sumCount <= lags; lag += sumCount) {
+      f32x16 own[sumCount];
+      for (int64_t r = 0; r < sumCount; r++) own[r] = zero();
+      const float* inputs = work.inputs + (f.reach - lag) * kWidth;
+      for (int64_t i = 0; i < count; i++) {
+        const f32x16 dz = load(work.outputs + i * kWidth);
+        for (int64_t r = 0; r < sumCount; r++) own[r] += dz * load(inputs + (i - r) * kWidth);
+      }
+      for (int64_t r = 0; r < sumCount; r++) {
+        float* to = work.sums + (lag + r) * kWidth;
+        store(to, load(to) + own[r]);
+      }
+    }
+  };
+  add(std::integral_constant<int64_t, kSums>{});
+  add(std::integral_constant<int64_t, 1>{});
+}
+
+void backwardChannels(const Filter& f, int64_t first, const Work& work, const Gradients& g) {
+  const int64_t lanes = f.lanes(first);
+  f.spread(first, work.taps);
+  clearRows(work.sums, 0, f.tapCount);
+  for (int64_t row = 0; row < f.batch; row++) {
+    for (int64_t s = -f.reach; g.dWindow && s < 0; s++) storeLanes(g.dWindow + f.windowAt(row, s) + first, zero(), lanes);
+    forStretches(f, row, kStretch, g.dWindow != nullptr, [&](const Stretch& part) {
+      backwardStretch(f, part, first, work, g);
+      if (g.sums && g.dz && part.begin >= 0) tapStretch(f, part, first, work);
+    });
+  }
+  for (int64_t lag = 0; g.sums && lag < f.tapCount; lag++) {
+    store(g.sums + lag * padded(f.channels) + first, load(work.sums + lag * kWidth));
+  }
+}
+
+}  // namespace
+
+void convolveDirect(const Call& call, const Filter& f) {
+  const Sink z = call.out(0);
+  call.team.split(f.batch * f.vectors, 1, [&](int64_t begin, int64_t end, int thread) {
+    const Work work(f, call.team.scratch(thread, Work::bytes(f)));
+    for (int64_t unit = begin; unit < end; unit++) {
+      const int64_t first = unit / f.batch * kWidth, row = unit % f.batch;
+      if (unit == begin || row == 0) f.spread(first, work.taps);
+      forStretches(f, row, kStretch, false, [&](const Stretch& part) { forwardStretch(f, part, first, work, z); });
+    }
+  });
+}
+
+void convolveDirectBack(const Call& call, const Filter& f) {
+  const Sink dTaps = call.out(1);
+  const Gradients g{optional(call, 5), optional(call, 6), call.out(0), call.out(2).as<float>(),
+                    dTaps ? reinterpret_cast<float*>(call.workspace) : nullptr};
+  call.team.split(f.vectors, 1, [&](int64_t begin, int64_t end, int thread) {
+    const Work work(f, call.team.scratch(thread, Work::bytes(f)));
+    for (int64_t v = begin; v < end; v++) backwardChannels(f, v * kWidth, work, g);
+  });
+  if (dTaps) addGroups(call.team, f, g.sums, padded(f.channels), dTaps);
+}
+
+void addGroups(Team& team, const Filter& f, const float* sums, int64_t stride, const Sink& dTaps) {
+  team.split(f.groups, rowGrain(f.width * f.tapCount), [&](int64_t begin, int64_t end, int) {
+    for (int64_t group = begin; group < end; group++) {
+      for (int64_t lag = 0; lag < f.tapCount; lag++) {
+        const float* own = sums + lag * stride + group * f.width;
+        dTaps.put(group * f.tapCount + lag, std::accumulate(own, own + f.width, 0.0f));
+      }
+    }
+  });
+}
+
+}  // namespace braid::BRAID_VARIANT
