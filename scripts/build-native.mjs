@@ -141,7 +141,17 @@ function addonTarget() {
     kernels: cppFiles('native/kernels'),
     flags: ['-O3', ...flags],
     linkFlags: shared,
+    check: loads,
   };
+}
+
+/** A shared library may be linked with a function missing; loading it tells. */
+function loads(file) {
+  const script = 'process.dlopen({ exports: {} }, process.argv[1])';
+  const result = spawnSync(process.execPath, ['-e', script, file], { encoding: 'utf8' });
+  if (result.status === 0) return;
+  rmSync(file, { force: true });
+  stop(`The addon was built but cannot be loaded:\n${result.stderr}`);
 }
 
 function testTarget() {
@@ -272,7 +282,7 @@ function contents(file) {
 }
 
 /** Links under another name first: a running process keeps the file it has loaded. */
-function link({ output, linkFlags }, objects) {
+function link({ output, linkFlags, check }, objects) {
   const keyFile = `${output}.key`;
   const hash = createHash('sha256').update(linkFlags.join('\0'));
   for (const object of objects) hash.update(object).update(readFileSync(`${object}.key`));
@@ -289,6 +299,7 @@ function link({ output, linkFlags }, objects) {
     },
   );
   if (result.status !== 0) stop('Linking failed (see above).');
+  if (check) check(fresh);
   renameSync(fresh, output);
   writeFileSync(keyFile, key);
   return true;
