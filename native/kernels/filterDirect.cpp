@@ -46,6 +46,7 @@ inline void slide(const float* taps, int64_t lags, const float* from, f32x16* su
 // The inputs that the outputs of a stretch see: inputs[reach + i] is that of position begin + i, zero outside the document.
 void takeInputs(const Filter& f, const Stretch& part, int64_t first, float* inputs) {
   for (int64_t s = part.begin - f.reach; s < part.end; s++) {
+    if (s >= 0) f.u.prefetch(f.inputAt(part.row, s) + first + kWidth);  // of the channels that come next
     store(inputs + (s - part.begin + f.reach) * kWidth, s < part.start ? zero() : f.input(part.row, s, first));
   }
 }
@@ -80,6 +81,7 @@ void backwardStretch(const Filter& f, const Stretch& part, int64_t first, const 
   for (int64_t i = 0; i < count + f.reach; i++) {
     const int64_t t = part.begin + i;
     const bool real = g.dz && t >= 0 && t < part.documentEnd;
+    if (real) g.dz.prefetch(f.inputAt(part.row, t) + first + kWidth);
     store(work.outputs + i * kWidth, real ? g.dz.load(f.inputAt(part.row, t) + first, lanes) : zero());
   }
   clearRows(work.outputs, count + f.reach, count + f.reach + kSums);
@@ -148,8 +150,8 @@ void convolveDirect(const Call& call, const Filter& f) {
   call.team.split(f.batch * f.vectors, 1, [&](int64_t begin, int64_t end, int thread) {
     const Work work(f, call.team.scratch(thread, Work::bytes(f)));
     for (int64_t unit = begin; unit < end; unit++) {
-      const int64_t first = unit / f.batch * kWidth, row = unit % f.batch;
-      if (unit == begin || row == 0) f.spread(first, work.taps);
+      const int64_t row = unit / f.vectors, first = unit % f.vectors * kWidth;
+      f.spread(first, work.taps);
       forStretches(f, row, kStretch, false, [&](const Stretch& part) { forwardStretch(f, part, first, work, z); });
     }
   });

@@ -1,10 +1,14 @@
 // Gradients of the modal convolution. Chunk by chunk from the last one, the states are computed again from the checkpoint
-// that entered it; then the gradient is carried back through them. A thread owns groups of sixteen channels in all rows.
+// that entered it; then the gradient is carried back through them. A thread owns groups of sixteen channels in all rows, and
+// takes four modes of a chunk at a time, so that all their sums stay in registers.
 #include "modal.hpp"
+#include "pieces.hpp"
 #include "table.hpp"
 
 namespace braid::BRAID_VARIANT {
 namespace {
+
+constexpr int64_t kModes = 4;
 
 struct Gradients {
   Source checkpoints, dz, dNext;
@@ -13,102 +17,111 @@ struct Gradients {
 };
 
 struct Work {
-  float *poles, *residues, *memory, *carried;  // one vector per mode
-  float *dResidues, *dLogPoles;                // sums over all rows
-  float *partResidues, *partLogPoles;          // sums over a chunk: rounding errors grow with its length alone
-  float* before;                               // the states before each position of a chunk
+  float *poles, *residues, *states, *carried, *dResidues, *dLogPoles;  // one vector per mode, up to whole fours
+  float *u, *dz, *du;  // one vector per position of a chunk
+  float* before;       // the states of four modes before each position
 
+  static int64_t modes(const Modal& m) { return (m.modes + kModes - 1) / kModes * kModes; }
   static size_t bytes(const Modal& m) {
-    return static_cast<size_t>((8 + m.chunk) * m.modes * kWidth) * sizeof(float);
+    return static_cast<size_t>((6 * modes(m) + (3 + kModes) * m.chunk) * kWidth) * sizeof(float);
   }
-  Work(const Modal& m, std::byte* bytes) {
-    float* next = reinterpret_cast<float*>(bytes);
-    for (float** piece : {&poles, &residues, &memory, &carried, &dResidues, &dLogPoles, &partResidues, &partLogPoles, &before}) {
-      *piece = next;
-      next += m.modes * kWidth;
+  Work(const Modal& m, std::byte* memory) {
+    Pieces pieces(memory);
+    for (float** piece : {&poles, &residues, &states, &carried, &dResidues, &dLogPoles}) {
+      *piece = pieces.take(modes(m) * kWidth);
+      std::fill(*piece, *piece + modes(m) * kWidth, 0.0f);
     }
+    for (float** piece : {&u, &dz, &du}) *piece = pieces.take(m.chunk * kWidth);
+    before = pieces.take(kModes * m.chunk * kWidth);
   }
 };
-
-void addTo(float* total, float* part, int64_t count) {
-  for (int64_t i = 0; i < count; i += kWidth) {
-    store(total + i, load(total + i) + load(part + i));
-    store(part + i, zero());
-  }
-}
 
 struct Stretch {
   int64_t row, group, index, begin, end;
 };
 
-template <int N>
-void recompute(const Modal& m, const Stretch& part, const Gradients& g, const Work& work) {
-  const int64_t modes = N > 0 ? N : m.modes, lanes = m.lanes(part.group);
-  Modes<N> s(work.memory);
-  s.read(g.checkpoints, m.stateAt(part.row * m.chunks + part.index, part.group), lanes, modes);
+void takeChunk(const Modal& m, const Stretch& part, const Gradients& g, const Work& work) {
+  const int64_t lanes = m.lanes(part.group);
   for (int64_t t = part.begin; t < part.end; t++) {
-    if (m.history.startsAfresh(part.row, t)) s.clear(modes);
-    float* before = work.before + (t - part.begin) * modes * kWidth;
-    const f32x16 u = m.u.load(m.inputAt(part.row, t, part.group), lanes);
-    forStates<N>(modes, [&](int64_t n) {
-      store(before + n * kWidth, s.get(n));
-      s.set(n, fma(load(work.poles + n * kWidth), s.get(n), u));
-    });
+    const int64_t at = m.inputAt(part.row, t, part.group), i = (t - part.begin) * kWidth;
+    store(work.u + i, m.u.load(at, lanes));
+    store(work.dz + i, g.dz ? g.dz.load(at, lanes) : zero());
+    store(work.du + i, zero());
+  }
+  turnIn(g.checkpoints, m.stateAt(part.row * m.chunks + part.index, part.group), lanes, m.modes, work.states);
+}
+
+// The states of the modes from `first` on before every position.
+void recompute(const Modal& m, const Stretch& part, int64_t first, const Work& work) {
+  f32x16 poles[kModes], states[kModes];
+  for (int n = 0; n < kModes; n++) poles[n] = load(work.poles + (first + n) * kWidth);
+  for (int n = 0; n < kModes; n++) states[n] = load(work.states + (first + n) * kWidth);
+  for (int64_t t = part.begin; t < part.end; t++) {
+    if (m.history.startsAfresh(part.row, t)) {
+      for (int n = 0; n < kModes; n++) states[n] = zero();
+    }
+    const int64_t i = (t - part.begin) * kWidth;
+    const f32x16 u = load(work.u + i);
+    for (int n = 0; n < kModes; n++) {
+      store(work.before + i * kModes + n * kWidth, states[n]);
+      states[n] = fma(poles[n], states[n], u);
+    }
   }
 }
 
-template <int N>
-void carryBack(const Modal& m, const Stretch& part, const Gradients& g, const Work& work) {
-  const int64_t modes = N > 0 ? N : m.modes, lanes = m.lanes(part.group);
-  f32x16 carried[N > 0 ? N : 1];
-  if constexpr (N > 0) forStates<N>(modes, [&](int64_t n) { carried[n] = load(work.carried + n * kWidth); });
+void carryBack(const Modal& m, const Stretch& part, int64_t first, const Work& work) {
+  f32x16 poles[kModes], residues[kModes], carried[kModes], dResidues[kModes], dLogPoles[kModes];
+  for (int n = 0; n < kModes; n++) {
+    const int64_t at = (first + n) * kWidth;
+    poles[n] = load(work.poles + at);
+    residues[n] = load(work.residues + at);
+    carried[n] = load(work.carried + at);
+    dResidues[n] = dLogPoles[n] = zero();
+  }
   for (int64_t t = part.end - 1; t >= part.begin; t--) {
-    const int64_t at = m.inputAt(part.row, t, part.group);
-    const float* before = work.before + (t - part.begin) * modes * kWidth;
-    const f32x16 u = m.u.load(at, lanes), dz = g.dz ? g.dz.load(at, lanes) : zero();
-    const f32x16 through = m.history.startsAfresh(part.row, t) ? zero() : splat(1);
-    f32x16 du[2] = {zero(), zero()};
-    forStates<N>(modes, [&](int64_t n) {
-      const int64_t i = n * kWidth;
-      const f32x16 pole = load(work.poles + i), own = load(before + i);
-      f32x16 from;
-      if constexpr (N > 0) {
-        from = carried[n];
-      } else {
-        from = load(work.carried + i);
-      }
-      const f32x16 gradient = fma(dz, load(work.residues + i), from);
-      du[n % 2] += gradient;
-      const f32x16 back = gradient * pole * through;
-      store(work.partResidues + i, fma(dz, fma(pole, own, u), load(work.partResidues + i)));
-      store(work.partLogPoles + i, fma(back, own, load(work.partLogPoles + i)));
-      if constexpr (N > 0) {
-        carried[n] = back;
-      } else {
-        store(work.carried + i, back);
-      }
-    });
-    if (g.du) g.du.store(at, du[0] + du[1], lanes);
+    const int64_t i = (t - part.begin) * kWidth;
+    const f32x16 u = load(work.u + i), dz = load(work.dz + i);
+    f32x16 du = load(work.du + i);
+    for (int n = 0; n < kModes; n++) {
+      const f32x16 before = load(work.before + i * kModes + n * kWidth);
+      const f32x16 gradient = fma(dz, residues[n], carried[n]);
+      du += gradient;
+      carried[n] = gradient * poles[n];
+      dResidues[n] += dz * fma(poles[n], before, u);
+      dLogPoles[n] += carried[n] * before;  // before is zero where a document starts
+    }
+    store(work.du + i, du);
+    if (m.history.startsAfresh(part.row, t)) {
+      for (int n = 0; n < kModes; n++) carried[n] = zero();
+    }
   }
-  if constexpr (N > 0) forStates<N>(modes, [&](int64_t n) { store(work.carried + n * kWidth, carried[n]); });
+  // Sums of a chunk are added to those of all: rounding errors grow with its length alone.
+  for (int n = 0; n < kModes; n++) {
+    const int64_t at = (first + n) * kWidth;
+    store(work.carried + at, carried[n]);
+    store(work.dResidues + at, load(work.dResidues + at) + dResidues[n]);
+    store(work.dLogPoles + at, load(work.dLogPoles + at) + dLogPoles[n]);
+  }
 }
 
-void backwardGroup(const Modal& m, int64_t group, const Gradients& g, const Work& work) {
-  const int64_t lanes = m.lanes(group), size = m.modes * kWidth;
+void backwardGroup(const Modal& m, int64_t group, const Gradients& g, std::byte* memory) {
+  const Work work(m, memory);
+  const int64_t lanes = m.lanes(group);
   loadPoles(m, group, work.poles);
   turnIn(m.residues, m.modesAt(group), lanes, m.modes, work.residues);
-  std::fill(work.dResidues, work.dResidues + 4 * size, 0.0f);
   for (int64_t row = 0; row < m.batch; row++) {
-    std::fill(work.carried, work.carried + size, 0.0f);
+    std::fill(work.carried, work.carried + m.modes * kWidth, 0.0f);
     if (g.dNext) turnIn(g.dNext, m.stateAt(row, group), lanes, m.modes, work.carried);
     for (int64_t index = m.chunks - 1; index >= 0; index--) {
       const Stretch part{row, group, index, index * m.chunk, std::min(m.length, (index + 1) * m.chunk)};
-      withStates(m.modes, [&](auto modes) {
-        recompute<decltype(modes)::value>(m, part, g, work);
-        carryBack<decltype(modes)::value>(m, part, g, work);
-      });
-      addTo(work.dResidues, work.partResidues, size);
-      addTo(work.dLogPoles, work.partLogPoles, size);
+      takeChunk(m, part, g, work);
+      for (int64_t first = 0; first < m.modes; first += kModes) {
+        recompute(m, part, first, work);
+        carryBack(m, part, first, work);
+      }
+      for (int64_t t = part.begin; g.du && t < part.end; t++) {
+        g.du.store(m.inputAt(row, t, group), load(work.du + (t - part.begin) * kWidth), lanes);
+      }
     }
     if (g.dState) turnOut(work.carried, lanes, m.modes, g.dState + m.stateAt(row, group));
   }
@@ -118,11 +131,16 @@ void backwardGroup(const Modal& m, int64_t group, const Gradients& g, const Work
 
 void modalConvolutionBackward(const Call& call) {
   const Modal m(call);
-  const Gradients g{call.in(6),  optional(call, 7),         optional(call, 8),        call.out(0),
-                    call.out(1).as<float>(), call.out(2).as<float>(), call.out(3).as<float>()};
+  const Gradients g{call.in(6),
+                    optional(call, 7),
+                    optional(call, 8),
+                    call.out(0),
+                    call.out(1).as<float>(),
+                    call.out(2).as<float>(),
+                    call.out(3).as<float>()};
   call.team.split(m.groups, 1, [&](int64_t begin, int64_t end, int thread) {
-    const Work work(m, call.team.scratch(thread, Work::bytes(m)));
-    for (int64_t group = begin; group < end; group++) backwardGroup(m, group, g, work);
+    std::byte* memory = call.team.scratch(thread, Work::bytes(m));
+    for (int64_t group = begin; group < end; group++) backwardGroup(m, group, g, memory);
   });
 }
 

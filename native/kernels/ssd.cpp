@@ -71,14 +71,14 @@ void productsOfHead(const Ssd& s, const Chunk& chunk, const Decays& decays, int6
     if (entered) {
       tileProduct({s.states, states, s.row, 1, work.cColumns, s.positions, work.y, s.positions, false}, s.width,
                   chunk.vectors);
-      scaleColumns(s, chunk, work.y, decays.enter, work.y);
     }
     for (int64_t v = 0; v < chunk.vectors; v++) {
       const int64_t first = v * kWidth;
-      for (int64_t p = 0; p < s.width; p++) {
-        const int64_t i = p * s.positions + first;
-        const f32x16 direct = load(work.x + i) * d;
-        store(work.y + i, entered ? load(work.y + i) + direct : direct);
+      const f32x16 enter = load(decays.enter + first);
+      float* y = work.y + first;
+      for (int64_t p = 0; p < s.width; p++, y += s.positions) {
+        const f32x16 direct = load(work.x + (y - work.y)) * d;
+        store(y, entered ? fma(load(y), enter, direct) : direct);
       }
       weigh(s, chunk, decays.log, first, work);
       tileProduct({std::min<int64_t>(first + kWidth, chunk.count), work.input, s.positions, 1, work.weights + first,

@@ -118,10 +118,8 @@ inline void scaleBy(float* values, float factor, int64_t count) {
 inline void scaleColumns(const Ssd& s, const Chunk& chunk, const float* from, const float* factors, float* to) {
   for (int64_t v = 0; v < chunk.vectors; v++) {
     const f32x16 factor = load(factors + v * kWidth);
-    for (int64_t p = 0; p < s.width; p++) {
-      const int64_t at = p * s.positions + v * kWidth;
-      store(to + at, load(from + at) * factor);
-    }
+    const int64_t end = s.width * s.positions, stride = s.positions;
+    for (int64_t at = v * kWidth; at < end; at += stride) store(to + at, load(from + at) * factor);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * The long implicit filter of Hyena in its modal form with real poles (Ku et al. 2025, arXiv:2503.01868, section 2): a
- * causal convolution of any length that is also a recurrence with N states per channel. The plain meaning is the
- * recurrence; a kernel works by chunks of Toeplitz products and a carried state. It starts from zero at every document.
+ * causal convolution of any length that is also a recurrence with N states per channel. With the few modes that layers have,
+ * the recurrence is less work than Toeplitz products, for a kernel too. It starts from zero at every document.
  */
 import type { FloatValues, Operand, Tensor, TensorType } from '../graph/index.ts';
 import { defineOperation } from '../graph/index.ts';
@@ -40,7 +40,7 @@ export interface ModalInputs {
 }
 
 export interface ModalOptions {
-  /** How many positions are worked on together; 64 when not given. */
+  /** How many positions the backward pass works on together, from a checkpoint each; 64 when not given. */
   readonly chunk?: number;
   /** How the first output is stored. */
   readonly dtype?: FloatType;
@@ -78,16 +78,6 @@ function checkOperands(
 function sizesFrom(inputs: readonly (TensorType | undefined)[]): Sizes {
   const [batch, length, channels] = inputs[0]?.shape ?? [];
   return { batch, length, channels, modes: inputs[1]?.shape[1] ?? 0 };
-}
-
-/** Products of one pass over the Toeplitz factors of all chunks, and those that make the filter of one chunk. */
-function products(
-  { batch, length, channels, modes }: Sizes,
-  chunk: number,
-): { inside: number; filter: number } {
-  const rest = length % chunk;
-  const pairs = Math.floor(length / chunk) * chunk * chunk + rest * rest;
-  return { inside: batch * channels * pairs, filter: channels * modes * Math.min(chunk, length) };
 }
 
 /** The operands as the plain meaning reads them. */
@@ -141,16 +131,13 @@ const modalConvolutionBackwardOperation = defineOperation<ModalAttributes>({
       { shape: [batch, channels, modes], dtype: 'float32' },
     ];
   },
-  cost(inputs, outputs, { chunk }) {
-    const sizes = sizesFrom(inputs);
-    const { batch, length, channels, modes } = sizes;
-    const { inside, filter } = products(sizes, chunk);
+  cost(inputs, outputs) {
+    const { batch, length, channels, modes } = sizesFrom(inputs);
     return {
       model: 0,
-      // Within chunks du and the filter's gradient, from which those of its modes follow; between chunks the shares of
-      // du, residues and poles, and the carried gradient.
-      executed: 4 * inside + 6 * filter + 8 * batch * length * channels * modes,
-      elementwise: filter,
+      // The states again; their gradient, the share of it in du, what is carried on; the two sums of the parameters.
+      executed: 12 * batch * length * channels * modes,
+      elementwise: channels * modes, // the poles
       bytes: traffic(inputs, outputs),
     };
   },
@@ -214,15 +201,13 @@ const modalConvolutionOperation = defineOperation<ModalAttributes>({
     );
     return [du, dResidues, dLogPoles, undefined, state && dState, undefined];
   },
-  cost(inputs, outputs, { chunk }) {
-    const sizes = sizesFrom(inputs);
-    const { batch, length, channels, modes } = sizes;
-    const { inside, filter } = products(sizes, chunk);
+  cost(inputs, outputs) {
+    const { batch, length, channels, modes } = sizesFrom(inputs);
     const numbers = batch * length * channels;
     return {
       model: numbers * (4 * modes + 2),
-      executed: 2 * inside + 2 * filter + 4 * numbers * modes,
-      elementwise: filter, // powers of the poles
+      executed: 4 * numbers * modes,
+      elementwise: channels * modes, // the poles
       bytes: traffic(inputs, outputs),
     };
   },

@@ -130,6 +130,13 @@ describe('ssd', () => {
     expect(cost?.executed).toBe(2 * (2 * 33) * (3 + 4) + 2 * 9 * 4 * (4 * 3 + 2));
   });
 
+  it('executes the products of a chunk where positions look back, in blocks of sixteen', () => {
+    const node = buildCase(operation({}, { chunk: 64 }), { batch: 1, length: 40 }).output.producer?.node;
+    const cost = node?.operation.cost(node.inputs, node.outputs, node.attributes);
+    const weighed = 16 * 16 + 16 * 32 + 8 * 40;
+    expect(cost?.executed).toBe(2 * 1600 * 3 + 2 * weighed * 4 + 40 * 4 * (4 * 3 + 2));
+  });
+
   it('refuses operands that do not fit', () => {
     const graph = new Graph();
     const shaped = (name: string, ...shape: number[]) => graph.source('input', name, shape);

@@ -11,7 +11,7 @@ import type { FloatType } from './require.ts';
 import { refuseGradient, store, storedType } from './sequence.ts';
 import { ssdBackward } from './ssdBackward.ts';
 import type { SsdAttributes, SsdInputs } from './ssdOperands.ts';
-import { checkSsd, chunkPairs, readSsd, ssdRecurrence, ssdSizes } from './ssdOperands.ts';
+import { checkSsd, chunkPairs, readSsd, ssdRecurrence, ssdSizes, weighedPairs } from './ssdOperands.ts';
 
 export type { SsdBackwardInputs } from './ssdBackward.ts';
 export { ssdBackward } from './ssdBackward.ts';
@@ -62,12 +62,13 @@ const ssdOperation = defineOperation<SsdAttributes>({
     const tokens = batch * length;
     const numbers = heads * headSize;
     const pairs = chunkPairs(sizes, chunk);
+    const weighed = weighedPairs(sizes, chunk);
     return {
       model: tokens * numbers * (9 * states + 2),
       // Within chunks C·B per group and the weighted sum of x per head; between chunks the states in and out.
-      executed: 2 * pairs * (groups * states + numbers) + tokens * numbers * (4 * states + 2),
+      executed: 2 * pairs * groups * states + 2 * weighed * numbers + tokens * numbers * (4 * states + 2),
       // Bias, softplus and running sum of the decays; their exponential and product with every score.
-      elementwise: 4 * tokens * heads + 3 * pairs * heads,
+      elementwise: 4 * tokens * heads + 3 * weighed * heads,
       bytes: traffic(inputs, outputs),
     };
   },

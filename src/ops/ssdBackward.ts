@@ -11,7 +11,15 @@ import type { FloatType } from './require.ts';
 import { FLOAT32, FLOATS } from './require.ts';
 import { expectType, floatsOf, optionalFloats, requireType, store, storedType } from './sequence.ts';
 import type { SsdAttributes, SsdInputs, SsdOperands } from './ssdOperands.ts';
-import { checkSsd, chunkPairs, headParts, readSsd, ssdRecurrence, ssdSizes } from './ssdOperands.ts';
+import {
+  checkSsd,
+  chunkPairs,
+  headParts,
+  readSsd,
+  ssdRecurrence,
+  ssdSizes,
+  weighedPairs,
+} from './ssdOperands.ts';
 
 /** Sums of gradients, in the shapes of their operands. */
 interface Gradients {
@@ -103,12 +111,16 @@ const ssdBackwardOperation = defineOperation<SsdAttributes>({
     const tokens = batch * length;
     const numbers = heads * headSize;
     const pairs = chunkPairs(sizes, chunk);
+    const weighed = weighedPairs(sizes, chunk);
     return {
       model: 0,
       // Within chunks: the scores again, dB and dC per group, the scores' gradient and dx per head. Between chunks: the
       // states' share of dx, dB and dC, and the carried gradient. Then the direct path.
-      executed: pairs * (6 * groups * states + 4 * numbers) + tokens * numbers * (8 * states + 4),
-      elementwise: 6 * tokens * heads + 6 * pairs * heads,
+      executed:
+        2 * pairs * groups * states +
+        4 * weighed * (groups * states + numbers) +
+        tokens * numbers * (8 * states + 4),
+      elementwise: 6 * tokens * heads + 6 * weighed * heads,
       bytes: traffic(inputs, outputs),
     };
   },

@@ -93,13 +93,28 @@ export function ssdSizes(inputs: readonly (TensorType | undefined)[]): SsdSizes 
   return { batch, length, heads, headSize, groups, states };
 }
 
+/** Adds up `ofChunk` over the lengths of all chunks of all rows. */
+function overChunks({ batch, length }: SsdSizes, chunk: number, ofChunk: (count: number) => number): number {
+  return batch * (Math.floor(length / chunk) * ofChunk(chunk) + ofChunk(length % chunk));
+}
+
+/** Pairs of positions of one chunk, over all chunks of all rows: what the products that make the scores work on. */
+export function chunkPairs(sizes: SsdSizes, chunk: number): number {
+  return overChunks(sizes, chunk, (count) => count * count);
+}
+
 /**
- * Pairs of positions of one chunk, over all chunks of all rows: what a kernel works on that takes the chunks as matrix
- * products (the upper triangles of the last diagonal blocks included).
+ * The pairs of which the kernel weighs the scores: those that look back, and on the diagonal whole blocks of sixteen
+ * positions.
  */
-export function chunkPairs({ batch, length }: SsdSizes, chunk: number): number {
-  const rest = length % chunk;
-  return batch * (Math.floor(length / chunk) * chunk * chunk + rest * rest);
+export function weighedPairs(sizes: SsdSizes, chunk: number): number {
+  return overChunks(sizes, chunk, (count) => {
+    let pairs = 0;
+    for (let first = 0; first < count; first += 16) {
+      pairs += Math.min(16, count - first) * Math.min(first + 16, count);
+    }
+    return pairs;
+  });
 }
 
 /**
