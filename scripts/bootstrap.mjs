@@ -2,7 +2,9 @@
  * Makes a fresh clone ready: installs the locked dependencies when they are missing or outdated, compiles TypeScript,
  * and builds the native addon. Every step is skipped when its result is up to date, so it costs little to run again.
  *
- *   node scripts/bootstrap.mjs [--no-install] [--no-native] [--quiet]
+ *   node scripts/bootstrap.mjs [--no-install] [--no-native] [--all] [--quiet]
+ *
+ * `--all` builds the kernels for every instruction set, not only for that of this CPU.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
@@ -37,7 +39,10 @@ step('Compiling TypeScript', process.execPath, [
   path.join(root, 'tsconfig.build.json'),
 ]);
 if (!flags.has('--no-native')) {
-  step('Building the native addon', process.execPath, [path.join(root, 'scripts/build-native.mjs')]);
+  step('Building the native addon', process.execPath, [
+    path.join(root, 'scripts/build-native.mjs'),
+    ...(flags.has('--all') ? ['--all'] : []),
+  ]);
 }
 
 function dependenciesAreOutdated() {

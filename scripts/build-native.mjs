@@ -2,11 +2,13 @@
  * Builds the native addon `build/braid.node` with the C++ compiler alone: no node-gyp, make or Python. Only what changed
  * is compiled again. Needs g++ >= 10 or clang++ >= 12 and the packages node-addon-api and node-api-headers.
  *
- *   node scripts/build-native.mjs [--force] [--quiet]
+ *   node scripts/build-native.mjs [--all] [--force] [--quiet]
  *   node scripts/build-native.mjs --test [--sanitize address|thread] [-- arguments of the test program]
  *
  * `--test` builds the same code without Node as a program of its own, with its tests, and runs it.
- * CXX names another compiler. Kernels are compiled once per instruction set; the CPU decides at run time.
+ * CXX names another compiler. Kernels are compiled once per instruction set, by default only for the best one of this
+ * CPU: the addon is built where it runs. `--all` compiles them for every instruction set, as the tests need it; what was
+ * compiled once stays part of the build. The CPU decides at run time.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -23,14 +25,16 @@ const options = readOptions(process.argv.slice(2));
 // From plain to rich: the linker keeps the first copy of an inline function that several objects share (those of the
 // standard library), so that copy must be one that every later instruction set can run.
 const instructionSets = [
-  { name: 'portable', flags: [] },
-  { name: 'avx2', flags: ['-mavx2', '-mfma', '-mf16c'] },
+  { name: 'portable', macros: [], flags: [] },
+  { name: 'avx2', macros: ['__AVX2__', '__FMA__', '__F16C__'], flags: ['-mavx2', '-mfma', '-mf16c'] },
   {
     name: 'avx512',
+    macros: ['__AVX512F__', '__AVX512BW__', '__AVX512DQ__', '__AVX512VL__'],
     flags: ['-mavx2', '-mfma', '-mf16c', '-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl'],
   },
   {
     name: 'avx512bf16',
+    macros: ['__AVX512BF16__', '__AVX512BW__', '__AVX512DQ__', '__AVX512VL__'],
     flags: [
       '-mavx2',
       '-mfma',
@@ -45,7 +49,7 @@ const instructionSets = [
 ];
 
 const compiler = findCompiler();
-const variants = compiler.x86 ? instructionSets : instructionSets.slice(0, 1);
+const variants = chooseVariants();
 const begin = performance.now();
 const target = options.test ? testTarget() : addonTarget();
 const objects = await compileAll(target);
@@ -68,17 +72,18 @@ if (options.test) {
 function readOptions(args) {
   const end = args.indexOf('--');
   const rest = end < 0 ? [] : args.slice(end + 1);
-  const read = { test: false, force: false, quiet: false, sanitize: undefined, rest };
+  const read = { test: false, all: false, force: false, quiet: false, sanitize: undefined, rest };
   const own = end < 0 ? args : args.slice(0, end);
   for (let i = 0; i < own.length; i++) {
     const arg = own[i];
     if (arg === '--test') read.test = true;
+    else if (arg === '--all') read.all = true;
     else if (arg === '--force') read.force = true;
     else if (arg === '--quiet') read.quiet = true;
     else if (arg === '--sanitize') {
       read.sanitize = own[++i];
       if (!sanitizers.includes(read.sanitize)) stop(`--sanitize takes ${sanitizers.join(' or ')}.`);
-    } else stop(`Unknown option '${arg}'. Known: --test, --sanitize, --force, --quiet.`);
+    } else stop(`Unknown option '${arg}'. Known: --test, --sanitize, --all, --force, --quiet.`);
   }
   if (read.sanitize && !read.test) stop('--sanitize goes with --test.');
   return read;
@@ -104,7 +109,15 @@ function findCompiler() {
         clang > 0
           ? (macro('__VERSION__') ?? '').replaceAll('"', '')
           : `g++ ${gcc}.${macro('__GNUC_MINOR__')}`;
-      return { command, args, version, clang: clang > 0, x86: macro('__x86_64__') === '1' };
+      const x86 = macro('__x86_64__') === '1';
+      return {
+        command,
+        args,
+        version,
+        clang: clang > 0,
+        x86,
+        native: x86 ? nativeMacros(command, args) : [],
+      };
     }
     problems.push(`${candidate}: too old (${clang > 0 ? `clang ${clang}` : `g++ ${gcc}`})`);
   }
@@ -113,6 +126,24 @@ function findCompiler() {
       'Install g++ 10 or newer, or clang++ 12 or newer (Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; ' +
       'macOS: xcode-select --install), or name one in CXX.',
   );
+}
+
+/** What the compiler defines for the CPU at hand. */
+function nativeMacros(command, args) {
+  const flags = [...args, '-march=native', '-x', 'c++', '-dM', '-E', os.devNull];
+  const { stdout } = spawnSync(command, flags, { encoding: 'utf8' });
+  return [...(stdout ?? '').matchAll(/^#define (\w+)/gm)].map(([, name]) => name);
+}
+
+/** From plain to rich. Native tests go through every instruction set. */
+function chooseVariants() {
+  if (!compiler.x86) return instructionSets.slice(0, 1);
+  if (options.all || options.test) return instructionSets;
+  const best = instructionSets.findLast(({ macros }) =>
+    macros.every((macro) => compiler.native.includes(macro)),
+  );
+  const built = ({ name }) => existsSync(path.join(root, 'build/addon', name, 'kernel.hpp'));
+  return instructionSets.filter((set) => set === best || built(set));
 }
 
 function addonTarget() {

@@ -28,7 +28,9 @@ BRAID_DECLARE(avx512)
 #if defined(BRAID_HAS_AVX2)
 BRAID_DECLARE(avx2)
 #endif
+#if defined(BRAID_HAS_PORTABLE)
 BRAID_DECLARE(portable)
+#endif
 #undef BRAID_DECLARE
 
 namespace {
@@ -85,7 +87,9 @@ std::vector<Variant> makeVariants() {
 #if defined(BRAID_HAS_AVX2)
   all.push_back({"avx2", cpu.avx2, false, avx2::makeKernelTable, avx2::gemm, avx2::gemmSerial});
 #endif
+#if defined(BRAID_HAS_PORTABLE)
   all.push_back({"portable", true, false, portable::makeKernelTable, portable::gemm, portable::gemmSerial});
+#endif
   return all;
 }
 
@@ -106,7 +110,12 @@ const Variant& chooseVariant(const std::string& name) {
     }
     known += std::string(known.empty() ? "" : ", ") + variant.name;
   }
-  throw std::invalid_argument("There is no instruction set '" + name + "'. Known: " + known + ".");
+  if (name.empty()) {
+    throw std::invalid_argument("This build has kernels for " + known +
+                                " only, and this CPU runs none of them. Build the addon on this machine, or with --all.");
+  }
+  throw std::invalid_argument("There is no instruction set '" + name + "' in this build. It has " + known +
+                              "; build the addon with --all for every one.");
 }
 
 }  // namespace braid

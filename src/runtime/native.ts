@@ -65,6 +65,10 @@ export function inspectNative(): NativeReport {
     const reason = `BRAID_ISA is '${wanted}', but this CPU and this build have ${isas.join(', ')}.`;
     return { available: false, reason, isas, compiler };
   }
+  if (isas.length === 0) {
+    const reason = 'The addon was built for another CPU. Build it here: npx braid doctor --build.';
+    return { available: false, reason, isas, compiler };
+  }
   return { available: true, isas, isa: wanted === '' ? isas[0] : wanted, compiler };
 }
 
