@@ -89,15 +89,14 @@ void forwardTile(const Attention& a, const Tile& tile, const Work& work, const S
   std::fill(work.sums, work.sums + a.f * kSlots, 0.0f);
   std::fill(work.maximum, work.maximum + kSlots, -__builtin_inff());
   std::fill(work.total, work.total + kSlots, 0.0f);
-  for (int64_t first = tile.firstOfAll; first <= tile.lastOfAll; first += kKeys) {
-    const int64_t keys = std::min(kKeys, tile.lastOfAll + 1 - first);
+  tile.forBlocks([&](int64_t first, int64_t keys) {
     const KeyRows k = keyRows(a, tile, a.k, a.e, first, keys, work.keys);
     tileProduct({a.e, k.data, k.stride, 1, work.queries, kSlots, work.scores, kSlots, false}, keys, tile.vectors);
     weigh(tile, work, first, keys);
     rescale(a, tile, work);
     const KeyRows v = keyRows(a, tile, a.v, a.f, first, keys, work.values);
     tileProduct({keys, v.data, 1, v.stride, work.scores, kSlots, work.sums, kSlots, true}, a.f, tile.vectors);
-  }
+  });
   finish(a, tile, work, out, logsumexp);
 }
 

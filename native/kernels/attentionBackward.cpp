@@ -93,8 +93,7 @@ void backwardTile(const Attention& a, const Tile& tile, const Gradients& g, cons
   pack(a, tile, g, work);
   const int64_t e = padded(a.e), f = padded(a.f);
   std::fill(work.dQueries, work.dQueries + a.e * kSlots, 0.0f);
-  for (int64_t first = tile.firstOfAll; first <= tile.lastOfAll; first += kKeys) {
-    const int64_t keys = std::min(kKeys, tile.lastOfAll + 1 - first);
+  tile.forBlocks([&](int64_t first, int64_t keys) {
     const KeyRows k = keyRows(a, tile, a.k, a.e, first, keys, work.keys);
     const KeyRows v = keyRows(a, tile, a.v, a.f, first, keys, work.values);
     tileProduct({a.e, k.data, k.stride, 1, work.queries, kSlots, work.scores, kSlots, false}, keys, tile.vectors);
@@ -105,7 +104,7 @@ void backwardTile(const Attention& a, const Tile& tile, const Gradients& g, cons
                 e / kWidth);
     tileProduct({tile.count, work.scores, kSlots, 1, work.gradientRows, f, work.dValues + first * f, f, true}, keys,
                 f / kWidth);
-  }
+  });
   if (g.dq) unpackColumns(a, tile, work.dQueries, work.scale, a.e, work.row, g.dq);
 }
 

@@ -20,6 +20,7 @@ struct Attention {
   Source q, k, v;
   const int32_t *queryDocuments, *keyDocuments, *used;
   int64_t batch, length, keys, heads, groups, ratio, e, f, tiles;
+  int64_t window, sinks;  // the last keys and the first keys that a query sees
   float scale;
 
   explicit Attention(const Call& call)
@@ -38,6 +39,8 @@ struct Attention {
         e(call.in(0).shape[3]),
         f(call.in(2).shape[3]),
         tiles((length * ratio + kSlots - 1) / kSlots),
+        window(call.attributes.has("window") ? call.attributes.integer("window") : keys),
+        sinks(call.attributes.has("sinks") ? std::min(call.attributes.integer("sinks"), keys) : 0),
         scale(static_cast<float>(call.attributes.number("scale"))) {
     for (int64_t b = 0; used && b < batch; b++) {
       if (used[b] >= 0 && used[b] + length <= keys) continue;
@@ -55,9 +58,9 @@ inline int tileOwner(int64_t tile, int threads) {
   return tile / threads % 2 == 0 ? place : threads - 1 - place;
 }
 
-// Slots of a tile and the keys that each of them sees: first … last.
+// Slots of a tile and the keys that each of them sees: first … last, and those before `sinks` up to last.
 struct Tile {
-  int64_t row, group, begin, count, vectors;
+  int64_t row, group, begin, count, vectors, sinks;
   int32_t first[kSlots], last[kSlots];
   int32_t firstOfAll, lastOfAll;    // seen by some slot
   int32_t firstOfEach, lastOfEach;  // from here to there seen by every slot
@@ -67,7 +70,8 @@ struct Tile {
         group(group),
         begin(tile * kSlots),
         count(std::min(kSlots, a.length * a.ratio - begin)),
-        vectors((count + kWidth - 1) / kWidth) {
+        vectors((count + kWidth - 1) / kWidth),
+        sinks(a.sinks) {
     for (int64_t s = 0; s < kSlots; s++) {
       const int64_t slot = begin + std::min(s, count - 1);  // lanes without a slot repeat the last one
       if (s > 0 && (slot % a.ratio != 0 || s >= count)) {
@@ -90,20 +94,32 @@ struct Tile {
   }
 
   bool whole(int64_t firstKey, int64_t keys) const {
-    return firstOfEach <= firstKey && firstKey + keys - 1 <= lastOfEach;
+    const int64_t end = firstKey + keys;
+    return (firstOfEach <= firstKey || end <= sinks) && end - 1 <= lastOfEach;
+  }
+
+  // Calls body(first key, count) for blocks of at most kKeys keys, in order, that hold all keys some slot sees.
+  template <typename Body>
+  void forBlocks(const Body& body) const {
+    const int64_t end = lastOfAll + 1, sinkEnd = std::min(sinks, end);
+    const bool apart = sinkEnd < firstOfAll;
+    const int64_t from = apart || sinks == 0 ? firstOfAll : 0;
+    for (int64_t j = 0; apart && j < sinkEnd; j += kKeys) body(j, std::min(kKeys, sinkEnd - j));
+    for (int64_t j = from; j < end; j += kKeys) body(j, std::min(kKeys, end - j));
   }
 
  private:
   void see(const Attention& a, int64_t position, int32_t& from, int32_t& to) const {
     const int64_t end = std::min(position + (a.used ? a.used[row] : 0), a.keys - 1) + 1;
-    from = 0;
+    const int32_t reach = static_cast<int32_t>(std::max<int64_t>(0, end - a.window));
+    from = reach;
     to = static_cast<int32_t>(end) - 1;
     if (!a.queryDocuments) return;
     // Key documents increase: the document is one stretch of keys.
     const int32_t document = a.queryDocuments[row * a.length + position];
     const int32_t* documents = a.keyDocuments + row * a.keys;
     const auto range = std::equal_range(documents, documents + end, document);
-    from = static_cast<int32_t>(range.first - documents);
+    from = std::max(reach, static_cast<int32_t>(range.first - documents));
     to = static_cast<int32_t>(range.second - documents) - 1;
   }
 };
@@ -152,7 +168,8 @@ inline KeyRows keyRows(const Attention& a, const Tile& tile, const Source& from,
 
 inline i32x16 seen(const Tile& tile, int64_t key, int64_t vector) {
   const int32_t j = static_cast<int32_t>(key);
-  return (load(tile.first + vector * kWidth) <= j) & (load(tile.last + vector * kWidth) >= j);
+  const i32x16 reached = load(tile.last + vector * kWidth) >= j;
+  return key < tile.sinks ? reached : (load(tile.first + vector * kWidth) <= j) & reached;
 }
 
 // Pieces of one thread's scratch memory, each on a cache line of its own.

@@ -183,6 +183,55 @@ describe('parallel blocks', () => {
     expect(count(normed, 'blocks.0.branch1.mamba1.outputNorm')).toBe(16);
   });
 
+  const hymba: Block[] = [
+    { kind: 'term', layers: [layer('attention', { heads: 2, headDim: 8 })] },
+    { kind: 'term', layers: [layer('mamba1', {})] },
+  ];
+
+  it('project bare mixers together after the fusion, where asked for', () => {
+    const fusion: Fusion = { type: 'mean', norm: true, scale: true, projection: 'joint' };
+    const { context } = build([parallel(hymba, fusion)], 8, 4);
+    const shapes = new Map(context.parameters.specs.map(({ name, shape }) => [name, shape]));
+    for (const branch of ['branch0.attention', 'branch1.mamba1']) {
+      expect(shapes.get(`blocks.0.${branch}.outputNorm.weight`)).toEqual([16]);
+      expect(shapes.get(`blocks.0.${branch}.outputScale.weight`)).toEqual([16]);
+      expect(shapes.has(`blocks.0.${branch}.output.weight`)).toBe(false);
+    }
+    expect(shapes.get('blocks.0.fusion.output.weight')).toEqual([8, 16]);
+  });
+
+  it('concatenate inner features of different widths', () => {
+    const wide: Block = { kind: 'term', layers: [layer('attention', { heads: 2 })] };
+    const joint = parallel([wide, hymba[1]], { ...complete, projection: 'joint' });
+    const { context } = build([joint], 8, 4);
+    const shapes = new Map(context.parameters.specs.map(({ name, shape }) => [name, shape]));
+    expect(shapes.get('blocks.0.fusion.branch0.weight')).toEqual([8, 8]);
+    expect(shapes.get('blocks.0.fusion.branch1.weight')).toEqual([8, 16]);
+    const added = parallel([wide, hymba[1]], { type: 'sum', norm: false, projection: 'joint' });
+    expect(() => build([added], 8, 4)).toThrow(/with 8 and 16 features, which must be equal/);
+    const split = routed([wide, hymba[1]], { strategy: 'ae' });
+    expect(() => build([{ ...split, fusion: joint.fusion }], 8, 4)).toThrow(/8 and 16 features/);
+    expect(() => build([parallel(small, joint.fusion)], 8, 4)).toThrow(/branches are complete layers/);
+  });
+
+  it('scale complete layers by learned factors, beside a norm or without', () => {
+    for (const norm of [false, true]) {
+      const { context } = build([parallel(small, { type: 'sum', norm, scale: true })], 8, 4);
+      const names = context.parameters.specs.map(({ name }) => name);
+      expect(names).toContain('blocks.0.branch1.scale.weight');
+      expect(names.includes('blocks.0.branch1.norm.weight')).toBe(norm);
+    }
+  });
+
+  it('take any number of branches', () => {
+    const three = [...hymba, hymba[0]];
+    for (const type of ['concat-project', 'sum', 'mean']) {
+      const { graph, blocks } = build([parallel(three, { type, norm: false })], 8, 4);
+      expect(blocks[0].branches).toHaveLength(3);
+      expect(new Set(graph.nodes.map(({ lane }) => lane?.index))).toEqual(new Set([undefined, 0, 1, 2]));
+    }
+  });
+
   it('refuse a mixture of bare mixers and complete layers', () => {
     const mixed = [small[0], { kind: 'term', layers: [layer('mamba1', {})] } as const];
     expect(() => build([parallel(mixed)], 8, 4)).toThrow(/some branches are bare mixers/);

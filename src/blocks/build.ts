@@ -8,11 +8,12 @@ import { BraidError, Graph } from '../graph/index.ts';
 import type { LayerState, StateKind } from '../mixers/index.ts';
 import { findLayer } from '../mixers/index.ts';
 import type { LayerContext } from '../nn/index.ts';
-import { norm, outputProjection, ParameterList } from '../nn/index.ts';
+import { gain, Handover, norm, offer, ParameterList } from '../nn/index.ts';
 import { mergePositions, splitPositions, subtract } from '../ops/index.ts';
 import { balancedTokens } from './balance.ts';
 import type { Block, LayerChoice, ParallelBlock, RoutedBlock, TermBlock } from './block.ts';
 import { blockLabel, flatten, hasBareBranches, layersOf } from './block.ts';
+import { fuse, requireEqualWidths } from './fuse.ts';
 import { findFusion } from './fusion/index.ts';
 import type { Range } from './routing/index.ts';
 import { findStrategy } from './routing/index.ts';
@@ -67,7 +68,9 @@ export function buildBlocks(
   options: BuildOptions,
 ): BuiltBlocks {
   const builder = new Builder(options.start);
-  const place = { context, capacity: options.states?.capacity, routed: false };
+  const inside = { ...context, handover: new Handover() };
+  offer(inside, 'embedding', { stream: x });
+  const place = { context: inside, capacity: options.states?.capacity, routed: false };
   const stream = context.graph.scope('blocks', () => builder.sequence(x, flatten(blocks), place));
   return { stream, states: [...builder.states.values()], blocks: builder.summaries };
 }
@@ -96,6 +99,7 @@ function scratchContext(context: LayerContext, length: number): LayerContext {
     ...context,
     graph,
     length,
+    handover: new Handover(),
     positions: graph.source('input', 'positions', shape, 'int32'),
     documents: context.documents && graph.source('input', 'documents', shape, 'int32'),
   };
@@ -140,7 +144,7 @@ class Builder {
     }
   }
 
-  /** x ← x + layer(norm(x)), for each layer in turn. */
+  /** x ← x + layer(norm(x)), for each layer in turn; some layers have the norm inside. */
   #residualLayers(x: Tensor, choices: readonly LayerChoice[], place: Place): Tensor {
     const { context } = place;
     const used = new Map<string, number>();
@@ -149,7 +153,8 @@ class Builder {
       used.set(choice.name, count);
       return context.graph.scope(count > 1 ? `${choice.name}${count}` : choice.name, () => {
         const residual = { ...place, context: { ...context, residual: stream } };
-        return this.#layer(norm(stream, 'norm', context), choice, residual);
+        const input = findLayer(choice.type).ownNorm ? stream : norm(stream, 'norm', context);
+        return this.#layer(input, choice, residual);
       });
     }, x);
   }
@@ -200,7 +205,7 @@ class Builder {
     this.#summarize(block, path, counts);
     const input = this.#branchInput(x, block, context);
     const built = ranges.flatMap((_, index) => (counts[index] > 0 ? [index] : []));
-    const places = ranges.map((_, index) => this.#branchCapacity(block, index, place));
+    const places = ranges.map((_, index) => this.#branchPlace(block, index, place));
     ranges.forEach((_, index) => {
       if (counts[index] === 0) this.#declareBranch(block, index, places[index]);
     });
@@ -217,13 +222,18 @@ class Builder {
     const positions = needsPositions ? cut(context.positions) : [];
     const documents = context.documents ? cut(context.documents) : [];
     const streams = built.map((index, part) => {
-      const seen = { ...places[index].context, length: counts[index], documents: documents[part] };
+      const seen = {
+        ...places[index].context,
+        length: counts[index],
+        documents: documents[part],
+      };
       const inside = {
         ...places[index],
         context: { ...seen, positions: positions[part] ?? context.positions },
       };
       return graph.lane({ group: path, index }, () => this.branch(inputs[part], block, index, inside));
     });
+    requireEqualWidths(streams, context);
     return fuse(x, [mergePositions(streams, parts, length)], block, context);
   }
 
@@ -238,14 +248,17 @@ class Builder {
     return graph.scope(`branch${index}`, () => {
       if (hasBareBranches(block)) {
         const [choice] = (branch as TermBlock).layers;
-        const bare = { ...context, residual: undefined, normalizeOutput: block.fusion.norm };
+        const { norm: normalizeOutput, scale: scaleOutput, projection } = block.fusion;
+        const asked = { normalizeOutput, scaleOutput, projectOutput: projection !== 'joint' };
+        const bare = { ...context, ...asked, residual: undefined };
         return graph.scope(choice.name, () => this.#layer(input, choice, { ...place, context: bare }));
       }
       const items = flatten([branch]);
       const stream =
         items.length > 1 ? this.sequence(input, items, place) : this.#block(input, items[0], place);
       const taken = findFusion(block.fusion.type).takes === 'stream' ? stream : subtract(stream, input);
-      return block.fusion.norm ? norm(taken, 'norm', context) : taken;
+      const normed = block.fusion.norm ? norm(taken, 'norm', context) : taken;
+      return block.fusion.scale ? gain(normed, 'scale', context) : normed;
     });
   }
 
@@ -297,9 +310,13 @@ class Builder {
     return share;
   }
 
-  /** Append states of a branch hold only the positions that are routed to it. */
-  #branchCapacity(block: RoutedBlock, index: number, place: Place): Place {
-    if (place.capacity === undefined) return { ...place, routed: true };
+  /**
+   * Append states of a branch hold only the positions that are routed to it, and nothing is handed over between layers
+   * inside and outside: they see different positions.
+   */
+  #branchPlace(block: RoutedBlock, index: number, place: Place): Place {
+    const inside = { ...place, routed: true, context: { ...place.context, handover: new Handover() } };
+    if (place.capacity === undefined) return inside;
     const strategy = findStrategy(block.routing.strategy);
     const row = strategy.route({
       routing: block.routing,
@@ -308,7 +325,7 @@ class Builder {
       start: 0,
       ratio: 0,
     });
-    return { ...place, routed: true, capacity: Math.max(1, countPositions(row[index])) };
+    return { ...inside, capacity: Math.max(1, countPositions(row[index])) };
   }
 
   /** Declares the parameters and states of a branch that gets no position: they exist, but nothing reads them. */
@@ -347,21 +364,4 @@ function assignStates(graph: Graph, before: LayerState, after: LayerState): void
       throw new BraidError('graph', `${graph.location.path} gives no new value of its state '${name}'.`);
     graph.assign(source, value);
   }
-}
-
-/** The stream after a block: fusion, and the final projection with its own norm and residual where there is one. */
-function fuse(
-  residual: Tensor,
-  branches: readonly Tensor[],
-  block: ParallelBlock | RoutedBlock,
-  context: LayerContext,
-): Tensor {
-  const { graph } = context;
-  const type = findFusion(block.fusion.type);
-  const stream = graph.scope('fusion', () => type.fuse(branches, residual, context));
-  const final = block.fusion.final ?? (type.finalProjection && !hasBareBranches(block));
-  if (!final) return stream;
-  return graph.scope('final', () =>
-    outputProjection(norm(stream, 'norm', context), { ...context, residual: stream }),
-  );
 }

@@ -4,7 +4,7 @@
  */
 import type { Tensor } from '../graph/index.ts';
 import type { Initializer, LayerContext } from '../nn/index.ts';
-import { filterConvolution } from '../ops/filterConvolution.ts';
+import { filterConvolution } from '../ops/index.ts';
 import { carriedDocument } from './carriedDocument.ts';
 import type { InnerFilter } from './hyena.ts';
 import { stateTensor } from './layer.ts';

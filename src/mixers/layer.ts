@@ -60,6 +60,10 @@ export interface ConformanceCase<Options> {
   readonly options: Options;
   /** Lengths around the layer's own chunk sizes, tested beside 1, 2 and 3. */
   readonly lengths: readonly number[];
+  /** Layers of the same type that stand before it: it takes what they hand over. */
+  readonly before?: readonly Options[];
+  /** With these options tokens see some of other documents, so that packed documents differ from the same ones alone. */
+  readonly crossesDocuments?: boolean;
 }
 
 /** What stands where in a pattern: a mixer begins a layer, a channel mixer may follow `+`; some layers do both. */
@@ -71,6 +75,11 @@ export interface LayerType<Options> {
   readonly summary: string;
   /** Strict: unknown keys are errors. Defaults fill what is not given. */
   readonly options: z.ZodType<Options>;
+  /**
+   * The layer gets the residual stream itself and norms where it needs to. Not given: it gets the normed stream. As a bare
+   * branch it gets what the block's norm gives in either case.
+   */
+  readonly ownNorm?: boolean;
   /** What the schema cannot know: options against the width and against each other. */
   check(options: Options, width: number): readonly OptionIssue[];
   states(options: Options, shape: StateShape): readonly StateSpec[];
@@ -86,6 +95,7 @@ export interface RegisteredLayer {
   readonly kind: LayerKind;
   readonly summary: string;
   readonly options: z.ZodType;
+  readonly ownNorm: boolean;
   check(options: unknown, width: number): readonly OptionIssue[];
   states(options: unknown, shape: StateShape): readonly StateSpec[];
   needsPositions(options: unknown): boolean;
@@ -101,6 +111,7 @@ export function defineLayer<Options>(type: LayerType<Options>): RegisteredLayer 
     kind: type.kind,
     summary: type.summary,
     options: type.options,
+    ownNorm: type.ownNorm ?? false,
     check: (options, width) => type.check(parse(options), width),
     states: (options, shape) => type.states(parse(options), shape),
     needsPositions: (options) => type.needsPositions(parse(options)),

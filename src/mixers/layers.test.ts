@@ -10,12 +10,15 @@ function parameterCount(name: string, options: unknown, width: number): number {
 describe('every layer', () => {
   it.each(layers.flatMap((layer) => layer.conformance.map((test) => ({ layer, ...test }))))(
     '$layer.name ($label) keeps the shape of its input and of its states',
-    ({ layer, width, options }) => {
+    ({ layer, width, options, before = [] }) => {
       expect(layer.check(options, width)).toEqual([]);
       for (const documents of [false, true]) {
         const context = testContext({ width, documents });
         const { graph } = context;
         const x = graph.source('input', 'x', [2, 3, width]);
+        before.forEach((earlier, index) => {
+          graph.scope(`before${index}`, () => layer.forward(x, earlier, context));
+        });
         const state: Record<string, Tensor> = {};
         for (const spec of layer.states(options, { batch: 2, width, capacity: 5, documents })) {
           state[spec.name] = graph.source('state', spec.name, spec.shape, spec.dtype);

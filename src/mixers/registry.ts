@@ -1,12 +1,16 @@
 /** Layers by name. A new layer is one folder and one line here. */
 import { BraidError } from '../graph/index.ts';
 import { attention } from './attention/attention.ts';
+import { hyenaLi } from './hyena-li/hyenaLi.ts';
+import { hyenaMr } from './hyena-mr/hyenaMr.ts';
+import { hyenaSe } from './hyena-se/hyenaSe.ts';
 import type { RegisteredLayer } from './layer.ts';
 import { mamba1 } from './mamba1/mamba1.ts';
+import { mamba2 } from './mamba2/mamba2.ts';
 import { mlp } from './mlp/mlp.ts';
 
 /** All layers, in the order in which they are listed to people. */
-export const layers: readonly RegisteredLayer[] = [attention, mamba1, mlp];
+export const layers: readonly RegisteredLayer[] = [attention, mamba1, mamba2, hyenaSe, hyenaMr, hyenaLi, mlp];
 
 export function findLayer(name: string): RegisteredLayer {
   const found = layers.find((layer) => layer.name === name);

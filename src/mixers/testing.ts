@@ -1,7 +1,7 @@
 /** For tests only: layers in graphs of their own. */
 import { elementCount, Graph } from '../graph/index.ts';
 import type { LayerContext, ParameterSpec } from '../nn/index.ts';
-import { initialize, ParameterList } from '../nn/index.ts';
+import { Handover, initialize, ParameterList } from '../nn/index.ts';
 import { evaluate, numbers } from '../ops/sequenceTesting.ts';
 import type { RegisteredLayer } from './layer.ts';
 
@@ -34,6 +34,7 @@ export function testContext({
     deviation: 0.02,
     residualDeviation: 0.01,
     normalizeOutput: false,
+    handover: new Handover(),
     parameters: new ParameterList(),
   };
 }

@@ -3,6 +3,8 @@
  * Shapes: B batch, L length, D width.
  */
 import type { Graph, Shape, Tensor } from '../graph/index.ts';
+import type { Adapters } from './adapters.ts';
+import type { Handover } from './handover.ts';
 import type { Initializer, ParameterList, ParameterSpec } from './parameters.ts';
 
 export interface LayerContext {
@@ -26,8 +28,16 @@ export interface LayerContext {
   readonly residual?: Tensor | undefined;
   /** Put an RMSNorm before the output projection of a mixer: fusions of bare mixers ask for it. */
   readonly normalizeOutput: boolean;
+  /** Put a learned factor per feature there, after the norm. Not given: none. */
+  readonly scaleOutput?: boolean | undefined;
+  /** Whether a mixer ends with its output projection. Not given: it does. */
+  readonly projectOutput?: boolean | undefined;
   /** Whether the graph is that of a training step: layers then assign new values to fixed tensors that they adapt. */
   readonly training?: boolean | undefined;
+  /** What layers before this one left for later ones; see handover.ts. */
+  readonly handover?: Handover | undefined;
+  /** Low-rank parts that linear layers add to their weights; absent where they add none. */
+  readonly adapters?: Adapters | undefined;
   readonly parameters: ParameterList;
 }
 

@@ -3,7 +3,8 @@
  * Shapes: B batch, L length, D width.
  */
 import type { Tensor } from '../graph/index.ts';
-import { add, matmul, rmsNorm, scale } from '../ops/index.ts';
+import { add, matmul, multiplyChannels, rmsNorm, scale } from '../ops/index.ts';
+import { adaptation } from './adapters.ts';
 import type { LayerContext } from './context.ts';
 import { parameter } from './context.ts';
 import type { Initializer } from './parameters.ts';
@@ -28,14 +29,18 @@ export function linear(
 ): Tensor {
   const inputs = x.shape[x.shape.length - 1];
   const weight = parameter(context, `${name}.weight`, [outputs, inputs], normal(context.deviation));
-  const product = matmul(x, weight, { transposeB: true, bias: bias(name, outputs, context, options) });
+  const product = matmul(x, weight, {
+    transposeB: true,
+    bias: bias(name, outputs, context, options),
+    addend: adaptation(x, name, outputs, context),
+  });
   return scaled(product, options.scale);
 }
 
 /**
  * The last projection of a layer, back to the width of the residual stream: `output.weight` [D, E] unless named
- * otherwise. Its initial weights are smaller, so that the stream does not grow with depth; `context.residual` is added;
- * where the context asks for it, what goes in is normed first.
+ * otherwise. Its initial weights are smaller, so that the stream does not grow with depth; `context.residual` is added.
+ * Where the context asks for it, what goes in is normed or scaled first, or left without a projection.
  * @param x [B, L, E]
  */
 export function outputProjection(
@@ -46,10 +51,12 @@ export function outputProjection(
 ): Tensor {
   const features = x.shape[x.shape.length - 1];
   const normed = context.normalizeOutput ? norm(x, 'outputNorm', context) : x;
+  const weighed = context.scaleOutput ? gain(normed, 'outputScale', context) : normed;
+  if (context.projectOutput === false) return scaled(weighed, options.scale);
   const initializer = normal(context.residualDeviation);
   const weight = parameter(context, `${name}.weight`, [context.width, features], initializer);
   const { scale: factor = 1 } = options;
-  const product = matmul(normed, weight, {
+  const product = matmul(weighed, weight, {
     transposeB: true,
     bias: bias(name, context.width, context, options),
     // Only without a factor is the residual a part of the product.
@@ -64,13 +71,18 @@ export function scaled(x: Tensor, factor: number = 1): Tensor {
   return factor === 1 ? x : scale(x, factor);
 }
 
+/** x times the learned factors `name.weight` of its features, which start at 1. */
+export function gain(x: Tensor, name: string, context: LayerContext): Tensor {
+  return multiplyChannels(x, ones(x, name, context));
+}
+
+function ones(x: Tensor, name: string, context: LayerContext): Tensor {
+  return parameter(context, `${name}.weight`, [x.shape[x.shape.length - 1]], { kind: 'constant', value: 1 });
+}
+
 /** RMSNorm over the last axis with the gain `name.weight`, which starts at 1 (Zhang and Sennrich 2019). */
 export function norm(x: Tensor, name: string, context: LayerContext): Tensor {
-  const weight = parameter(context, `${name}.weight`, [x.shape[x.shape.length - 1]], {
-    kind: 'constant',
-    value: 1,
-  });
-  return rmsNorm(x, weight, { epsilon: context.epsilon });
+  return rmsNorm(x, ones(x, name, context), { epsilon: context.epsilon });
 }
 
 function bias(

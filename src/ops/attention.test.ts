@@ -20,6 +20,8 @@ interface Case {
   length: number;
   /** Capacity of the cache; no cache when not given. */
   keys?: number;
+  window?: number;
+  sinks?: number;
   heads: number;
   groups: number;
   keySize: number;
@@ -30,18 +32,21 @@ interface Case {
 const usual: Case = { batch: 2, length: 6, heads: 4, groups: 2, keySize: 3, valueSize: 2, documents: true };
 
 function build(options: Partial<Case>) {
-  const { batch, length, keys, heads, groups, keySize, valueSize, documents } = { ...usual, ...options };
+  const { batch, length, keys, heads, groups, keySize, valueSize, documents, ...sight } = {
+    ...usual,
+    ...options,
+  };
   const capacity = keys ?? length;
   const graph = new Graph();
-  const results = attention({
+  const inputs = {
     q: graph.source('input', 'q', [batch, length, heads, keySize]),
     k: graph.source('input', 'k', [batch, capacity, groups, keySize]),
     v: graph.source('input', 'v', [batch, capacity, groups, valueSize]),
     queryDocuments: documents ? graph.source('input', 'queryDocuments', [batch, length], 'int32') : undefined,
     keyDocuments: documents ? graph.source('input', 'keyDocuments', [batch, capacity], 'int32') : undefined,
     used: keys === undefined ? undefined : graph.source('state', 'used', [batch], 'int32'),
-  });
-  return { graph, ...results };
+  };
+  return { graph, ...attention(inputs, sight) };
 }
 
 function values(options: Partial<Case>) {
@@ -106,6 +111,71 @@ describe('attention', () => {
     });
     const expected = Array.from({ length: 6 }, (_, t) => byHead.map((rows) => rows[t])).flat(2);
     expect(relativeError(out, expected)).toBeLessThan(1e-14);
+  });
+
+  /** What an entry of v counts for, in output order: v is one-hot in the key. */
+  function seenKeys(options: Partial<Case>, given: Given): number[][] {
+    const { length, keys } = { keys: options.length ?? 6, ...usual, ...options };
+    const sizes = { batch: 1, heads: 1, groups: 1, valueSize: keys };
+    const v = Array.from({ length: keys * keys }, (_, i) => (i % (keys + 1) === 0 ? 1 : 0));
+    const { out } = run({ ...options, ...sizes }, { ...values({ ...options, ...sizes }), ...given, v });
+    return Array.from({ length }, (_, t) =>
+      Array.from({ length: keys }, (_, j) => j).filter((j) => Number(out[t * keys + j]) > 0),
+    );
+  }
+
+  it('sees the last keys only with a window, and the first ones too with sinks', () => {
+    const plain = { length: 5, documents: false };
+    expect(seenKeys({ ...plain, window: 2 }, {})).toEqual([[0], [0, 1], [1, 2], [2, 3], [3, 4]]);
+    expect(seenKeys({ ...plain, window: 1, sinks: 2 }, {})).toEqual([
+      [0],
+      [0, 1],
+      [0, 1, 2],
+      [0, 1, 3],
+      [0, 1, 4],
+    ]);
+    const cached = { length: 2, keys: 7, documents: false, window: 2, sinks: 1 };
+    expect(seenKeys(cached, { used: [3] })).toEqual([
+      [0, 2, 3],
+      [0, 3, 4],
+    ]);
+  });
+
+  it('sees sinks in whatever document', () => {
+    const documents = [0, 0, 2, 2, 2];
+    const given = { queryDocuments: documents, keyDocuments: documents };
+    expect(seenKeys({ length: 5, documents: true, window: 2, sinks: 1 }, given)).toEqual([
+      [0],
+      [0, 1],
+      [0, 2],
+      [0, 2, 3],
+      [0, 3, 4],
+    ]);
+  });
+
+  it.each([{ window: 2 }, { window: 3, sinks: 2 }, { sinks: 3 }])(
+    'has the gradient of finite differences with %o',
+    (sight) => {
+      for (const documents of [false, true]) {
+        const { graph, out } = build({ ...sight, documents });
+        const errors = gradientErrors(graph, values({}), [out], ['q', 'k', 'v']);
+        for (const [name, error] of Object.entries(errors)) expect(error, name).toBeLessThan(1e-6);
+      }
+    },
+  );
+
+  it('counts what is seen', () => {
+    const model = (options: Partial<Case>): number => {
+      const { graph } = build({ batch: 1, heads: 1, groups: 1, documents: false, ...options });
+      const [node] = graph.nodes;
+      return node.operation.cost(node.inputs, node.outputs, node.attributes).model;
+    };
+    const pair = 2 * (3 + 2);
+    expect(model({ length: 6 })).toBe(21 * pair);
+    expect(model({ length: 6, window: 2 })).toBe((1 + 5 * 2) * pair);
+    expect(model({ length: 6, window: 2, sinks: 1 })).toBe((1 + 2 + 4 * 3) * pair);
+    expect(model({ length: 6, window: 9 })).toBe(21 * pair);
+    expect(model({ length: 2, keys: 9, window: 3 })).toBe(2 * 3 * pair);
   });
 
   it('gives the log-sum-exp of the scaled scores', () => {

@@ -7,7 +7,7 @@ import type { FloatValues, Operand, Shape, Tensor, TensorType } from '../graph/i
 import { BraidError, defineOperation } from '../graph/index.ts';
 import { traffic } from './cost.ts';
 import type { Fail, FloatType } from './require.ts';
-import { FLOAT32, FLOATS, INT32 } from './require.ts';
+import { FLOAT32, FLOATS, INT32, requirePositiveInteger } from './require.ts';
 import {
   expectType,
   floatsOf,
@@ -36,14 +36,32 @@ export interface AttentionInputs {
   readonly used?: Tensor | undefined;
 }
 
-export interface AttentionOptions {
+export interface AttentionOptions extends Partial<Sight> {
   /** Factor of the scores; 1/√E when not given. */
   readonly scale?: number;
   /** How the first output is stored. */
   readonly dtype?: FloatType;
 }
 
-type AttentionAttributes = { readonly scale: number; readonly dtype: FloatType };
+/** Which of the keys up to its own a query sees. */
+export interface Sight {
+  /** The last so many, its own included. Not given: all. */
+  readonly window: number | undefined;
+  /** The first so many of the row, beside the window, and whatever document they belong to. Not given: 0. */
+  readonly sinks: number | undefined;
+}
+
+type AttentionAttributes = {
+  readonly scale: number;
+  readonly dtype: FloatType;
+  readonly window?: number | undefined;
+  readonly sinks?: number | undefined;
+};
+
+/** Attributes of a call: those that are not given are left out. */
+function sightOf({ window, sinks }: Partial<Sight>): { readonly window?: number; readonly sinks?: number } {
+  return { ...(window === undefined ? {} : { window }), ...(sinks === undefined ? {} : { sinks }) };
+}
 
 interface Sizes {
   readonly batch: number;
@@ -60,8 +78,16 @@ function sizesOfCall(q: Shape, k: Shape, v: Shape): Sizes {
   return { batch, length, keys: k[1], heads, groups: k[2], keySize, valueSize: v[3] };
 }
 
-/** Checks the first six operands, which forward and backward have in common. */
-function checkOperands(inputs: readonly (TensorType | undefined)[], fail: Fail): Sizes {
+/** Checks the first six operands and the attributes, which forward and backward have in common. */
+function checkOperands(
+  inputs: readonly (TensorType | undefined)[],
+  { window, sinks }: AttentionAttributes,
+  fail: Fail,
+): Sizes {
+  if (window !== undefined) requirePositiveInteger(window, 'window', fail);
+  if (sinks !== undefined && !(Number.isInteger(sinks) && sinks >= 0)) {
+    return fail(`the attribute sinks must be a whole number of at least 0, not ${sinks}.`);
+  }
   const [q, k, v, queryDocuments, keyDocuments, used] = inputs;
   const qShape = sizesOf(q, 'q', 'B, L, H, E', fail);
   const kShape = sizesOf(k, 'k', 'B, S, G, E', fail);
@@ -87,9 +113,15 @@ function checkOperands(inputs: readonly (TensorType | undefined)[], fail: Fail):
   return sizes;
 }
 
-/** Pairs of query and key, per row and head. */
-function scoredPairs({ length, keys }: Sizes, used: TensorType | undefined): number {
-  return used || keys !== length ? length * keys : (length * (length + 1)) / 2;
+/** Pairs of query and key, per row and head. Documents do not lower the count: where they lie is not known yet. */
+function scoredPairs(
+  { length, keys }: Sizes,
+  used: TensorType | undefined,
+  { window = keys, sinks = 0 }: AttentionAttributes,
+): number {
+  const reach = Math.min(keys, window + sinks);
+  if (used || keys !== length) return length * reach;
+  return (reach * (reach + 1)) / 2 + (length - reach) * reach;
 }
 
 function typesSizes(inputs: readonly (TensorType | undefined)[]): Sizes {
@@ -106,7 +138,10 @@ interface Operands extends Sizes {
   visibleKeys(b: number, i: number): number[];
 }
 
-function readOperands(inputs: readonly (Operand | undefined)[]): Operands {
+function readOperands(
+  inputs: readonly (Operand | undefined)[],
+  { window = Number.POSITIVE_INFINITY, sinks = 0 }: AttentionAttributes,
+): Operands {
   const sizes = typesSizes(inputs);
   const { length, keys } = sizes;
   const queryDocuments = optionalIntegers(inputs[3], 'queryDocuments');
@@ -126,7 +161,7 @@ function readOperands(inputs: readonly (Operand | undefined)[]): Operands {
     for (let j = 0; j <= last; j++) {
       const together =
         !queryDocuments || !keyDocuments || queryDocuments[b * length + i] === keyDocuments[b * keys + j];
-      if (together) visible.push(j);
+      if (j < sinks || (together && j > last - window)) visible.push(j);
     }
     return visible;
   };
@@ -192,8 +227,13 @@ function forEachQuery(
 
 const attentionBackwardOperation = defineOperation<AttentionAttributes>({
   name: 'attentionBackward',
-  infer(inputs, { dtype }, fail) {
-    const { batch, length, keys, heads, groups, keySize, valueSize } = checkOperands(inputs, fail);
+  infer(inputs, attributes, fail) {
+    const { dtype } = attributes;
+    const { batch, length, keys, heads, groups, keySize, valueSize } = checkOperands(
+      inputs,
+      attributes,
+      fail,
+    );
     const [, , , , , , out, logsumexp, dOut] = inputs;
     requireType(out, 'out', [batch, length, heads, valueSize], FLOATS, fail);
     requireType(logsumexp, 'logsumexp', [batch, heads, length], FLOAT32, fail);
@@ -204,9 +244,9 @@ const attentionBackwardOperation = defineOperation<AttentionAttributes>({
       storedType([batch, keys, groups, valueSize], dtype, fail),
     ];
   },
-  cost(inputs, outputs) {
+  cost(inputs, outputs, attributes) {
     const sizes = typesSizes(inputs);
-    const pairs = sizes.batch * sizes.heads * scoredPairs(sizes, inputs[5]);
+    const pairs = sizes.batch * sizes.heads * scoredPairs(sizes, inputs[5], attributes);
     return {
       model: 0,
       // Scores again, dq and dk in the size of the keys; the weights' gradient and dv in that of the values.
@@ -215,8 +255,9 @@ const attentionBackwardOperation = defineOperation<AttentionAttributes>({
       bytes: traffic(inputs, outputs),
     };
   },
-  evaluate(inputs, outputs, { scale }) {
-    const operands = readOperands(inputs);
+  evaluate(inputs, outputs, attributes) {
+    const { scale } = attributes;
+    const operands = readOperands(inputs, attributes);
     const { batch, length, keys, heads, groups, keySize, valueSize, q, k, v, visibleKeys } = operands;
     const out = floatsOf(inputs[6], 'out');
     const logsumexp = floatsOf(inputs[7], 'logsumexp');
@@ -246,8 +287,9 @@ const attentionBackwardOperation = defineOperation<AttentionAttributes>({
 
 const attentionOperation = defineOperation<AttentionAttributes>({
   name: 'attention',
-  infer(inputs, { scale, dtype }, fail) {
-    const { batch, length, heads, valueSize } = checkOperands(inputs, fail);
+  infer(inputs, attributes, fail) {
+    const { scale, dtype } = attributes;
+    const { batch, length, heads, valueSize } = checkOperands(inputs, attributes, fail);
     if (!Number.isFinite(scale)) return fail(`the attribute scale must be a finite number, not ${scale}.`);
     return [
       storedType([batch, length, heads, valueSize], dtype, fail),
@@ -261,18 +303,19 @@ const attentionOperation = defineOperation<AttentionAttributes>({
     const [out, logsumexp] = outputs;
     const { dq, dk, dv } = attentionBackward(
       { q, k, v, queryDocuments, keyDocuments, used, out, logsumexp, dOut },
-      { scale: attributes.scale },
+      { scale: attributes.scale, ...sightOf(attributes) },
     );
     return [dq, dk, dv, undefined, undefined, undefined];
   },
-  cost(inputs, outputs) {
+  cost(inputs, outputs, attributes) {
     const sizes = typesSizes(inputs);
-    const pairs = sizes.batch * sizes.heads * scoredPairs(sizes, inputs[5]);
+    const pairs = sizes.batch * sizes.heads * scoredPairs(sizes, inputs[5], attributes);
     const model = 2 * pairs * (sizes.keySize + sizes.valueSize);
     return { model, executed: model, elementwise: 4 * pairs, bytes: traffic(inputs, outputs) };
   },
-  evaluate(inputs, outputs, { scale }) {
-    const operands = readOperands(inputs);
+  evaluate(inputs, outputs, attributes) {
+    const { scale } = attributes;
+    const operands = readOperands(inputs, attributes);
     const { batch, length, heads, keySize, valueSize, q, k, v, visibleKeys } = operands;
     const out = new Float64Array(batch * length * heads * valueSize);
     const logsumexp = new Float64Array(batch * heads * length);
@@ -295,7 +338,7 @@ const attentionOperation = defineOperation<AttentionAttributes>({
 
 /**
  * out[b, i, h] = Σ_j softmax_j(scale · q[b, i, h] · k[b, j, g]) v[b, j, g] over the keys j ≤ i (with `used`: j ≤ used[b] + i) of
- * the query's own document, g = ⌊h·G/H⌋. `out` is [B, L, H, F]; `logsumexp` [B, H, L] is that of the scaled scores,
+ * the query's own document, g = ⌊h·G/H⌋; with a window the last ones only, and with sinks the first ones of the row too. `out` is [B, L, H, F]; `logsumexp` [B, H, L] is that of the scaled scores,
  * kept for the gradient.
  */
 export function attention(
@@ -307,6 +350,7 @@ export function attention(
   const [out, logsumexp] = q.graph.apply(attentionOperation, [q, k, v, queryDocuments, keyDocuments, used], {
     scale,
     dtype: options.dtype ?? 'float32',
+    ...sightOf(options),
   });
   return { out, logsumexp };
 }
@@ -321,13 +365,13 @@ export interface AttentionBackwardInputs extends AttentionInputs {
 /** Gradients of q, k and v; those of keys and values are sums over the query heads that share them. */
 export function attentionBackward(
   inputs: AttentionBackwardInputs,
-  options: { readonly scale: number; readonly dtype?: FloatType },
+  options: AttentionOptions & { readonly scale: number },
 ): { dq: Tensor; dk: Tensor; dv: Tensor } {
   const { q, k, v, queryDocuments, keyDocuments, used, out, logsumexp, dOut } = inputs;
   const [dq, dk, dv] = q.graph.apply(
     attentionBackwardOperation,
     [q, k, v, queryDocuments, keyDocuments, used, out, logsumexp, dOut],
-    { scale: options.scale, dtype: options.dtype ?? 'float32' },
+    { scale: options.scale, dtype: options.dtype ?? 'float32', ...sightOf(options) },
   );
   return { dq, dk, dv };
 }

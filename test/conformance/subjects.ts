@@ -37,6 +37,8 @@ export interface Subject {
   readonly lengths: readonly number[];
   /** False where the split of a row depends on its length: no states, no pieces, no packing. */
   readonly prefixStable: boolean;
+  /** False where documents see something of each other, so that a packed one differs from the same one alone. */
+  readonly packs: boolean;
   build(setup: Setup): Built;
 }
 
@@ -59,12 +61,18 @@ function contextOf(width: number, { batch, length, documents = false }: Setup): 
 }
 
 function layerSubject(layer: RegisteredLayer, test: RegisteredLayer['conformance'][number]): Subject {
-  const { width, options } = test;
+  const { width, options, before: earlier, crossesDocuments = false } = test;
+  const label = `${layer.name}: ${test.label}`;
+  const kind = { width, packs: !crossesDocuments };
+  if (earlier) {
+    const blocks = [...earlier, options].map((given): Block => {
+      const choice = { name: layer.name, type: layer.name, options: given as Record<string, unknown> };
+      return { kind: 'term', layers: [choice] };
+    });
+    return blockSubject(label, blocks, test.lengths, kind);
+  }
   return {
-    label: `${layer.name}: ${test.label}`,
-    width,
-    lengths: test.lengths,
-    prefixStable: true,
+    ...{ ...kind, label, lengths: test.lengths, prefixStable: true },
     build(setup) {
       const context = contextOf(width, setup);
       const { batch, length, documents = false, capacity } = setup;
@@ -93,19 +101,17 @@ function layerSubject(layer: RegisteredLayer, test: RegisteredLayer['conformance
 function blockSubject(
   label: string,
   blocks: readonly Block[],
-  lengths: number[],
-  prefixStable = true,
+  lengths: readonly number[],
+  kind: Partial<Pick<Subject, 'width' | 'prefixStable' | 'packs'>> = {},
 ): Subject {
+  const { width = blockWidth, prefixStable = true, packs = true } = kind;
   return {
-    label,
-    width: blockWidth,
-    lengths,
-    prefixStable,
+    ...{ label, width, lengths, prefixStable, packs },
     build(setup) {
-      const context = contextOf(blockWidth, setup);
+      const context = contextOf(width, setup);
       const { graph } = context;
       const { batch, length, start = 0, capacity } = setup;
-      const x = graph.source('input', 'x', [batch, length, blockWidth]);
+      const x = graph.source('input', 'x', [batch, length, width]);
       const states = capacity === undefined ? undefined : { capacity };
       const { stream } = buildBlocks(x, blocks, context, { start, states });
       const assigned = [...graph.assignments];
@@ -182,11 +188,32 @@ export const blockSubjects: readonly Subject[] = [
       [9],
     ),
   ),
+  ...fusions.map(({ name, adds }) =>
+    blockSubject(
+      `fusion ${name}, one projection for three scaled branches`,
+      [
+        {
+          kind: 'parallel',
+          branches: [...(adds ? [mixers[0], mixers[0]] : firstPair), mixers[0]].map(bare),
+          channels: [],
+          fusion: { type: name, norm: adds, scale: true, projection: 'joint' },
+        },
+      ],
+      [5],
+    ),
+  ),
   ...fusions.flatMap(({ name }) =>
     [false, true].flatMap((norm) => [
       blockSubject(
         `fusion ${name}${norm ? ' with norms' : ''} of complete layers`,
-        [{ kind: 'parallel', branches: firstPair.map(complete), channels: [], fusion: { type: name, norm } }],
+        [
+          {
+            kind: 'parallel',
+            branches: firstPair.map(complete),
+            channels: [],
+            fusion: { type: name, norm, scale: norm },
+          },
+        ],
         [5],
       ),
       blockSubject(
@@ -208,13 +235,13 @@ export const blockSubjects: readonly Subject[] = [
       `strategy ${name} in two blocks of complete layers`,
       [routed(firstPair, name), complete(mixers[0]), routed(firstPair, name)],
       [5, 8, 13],
-      prefixStable,
+      { prefixStable },
     ),
     blockSubject(
       `strategy ${name} of bare mixers, summed with norms`,
       [routed(firstPair, name, { type: 'sum', norm: true }, bare)],
       [7],
-      prefixStable,
+      { prefixStable },
     ),
   ]),
   ...pairs.map((pair) =>

@@ -17,6 +17,8 @@ interface AttentionSizes {
   readonly f?: number;
   readonly documents?: readonly [queries: Given, keys: Given];
   readonly used?: readonly number[];
+  readonly window?: number;
+  readonly sinks?: number;
 }
 
 function attention(): OperationCase[] {
@@ -52,6 +54,28 @@ function attention(): OperationCase[] {
         ]),
       ],
     },
+    { length: 150, heads: 4, groups: 2, e: 16, window: 20 },
+    { length: 200, heads: 2, groups: 1, e: 8, window: 33, sinks: 5 },
+    { length: 70, heads: 2, groups: 2, e: 16, window: 64, sinks: 60 },
+    { length: 3, keys: 160, heads: 2, groups: 1, e: 8, used: [140, 0], window: 17, sinks: 50 },
+    {
+      length: 120,
+      heads: 2,
+      groups: 2,
+      e: 8,
+      window: 30,
+      sinks: 7,
+      documents: [
+        documentsOf([
+          [60, 1, 59],
+          [3, 100, 17],
+        ]),
+        documentsOf([
+          [60, 1, 59],
+          [3, 100, 17],
+        ]),
+      ],
+    },
     {
       length: 4,
       keys: 12,
@@ -66,15 +90,15 @@ function attention(): OperationCase[] {
     },
   ];
   return sizes.flatMap(
-    ({ length, keys = length, heads, groups, e, f = e, documents = [], used }): OperationCase[] => {
+    ({ length, keys = length, heads, groups, e, f = e, documents = [], used, ...sight }): OperationCase[] => {
       const q = floats([2, length, heads, e], { seed: 51, low: -2, high: 2 });
       const k = floats([2, keys, groups, e], { seed: 52, low: -2, high: 2 });
       const v = floats([2, keys, groups, f], { seed: 53 });
       const rest = [documents[0], documents[1], used && integers([2], used)];
-      const attributes = { scale: 1 / Math.sqrt(e), dtype: 'float32' };
+      const attributes = { scale: 1 / Math.sqrt(e), dtype: 'float32', ...sight };
       const [out, logsumexp] = evaluatePlain('attention', [q, k, v, ...rest], attributes);
       const dOut = floats([2, length, heads, f], { seed: 54 });
-      const title = `${length} of ${keys}, heads ${heads}/${groups}, sizes ${e}/${f}${documents[0] ? ', documents' : ''}${used ? ', used' : ''}`;
+      const title = `${length} of ${keys}, heads ${heads}/${groups}, sizes ${e}/${f}${documents[0] ? ', documents' : ''}${used ? ', used' : ''}${sight.window ? `, window ${sight.window} + ${sight.sinks ?? 0}` : ''}`;
       return [
         { operation: 'attention', title, inputs: [q, k, v, ...rest], attributes, half: [0, 1, 2] },
         {

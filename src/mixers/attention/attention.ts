@@ -1,94 +1,135 @@
 /**
  * Causal softmax attention with grouped key-value heads; see README.md for the mathematics.
- * Shapes: B batch, L length, D width, H heads, G key-value heads, E features per head, C capacity of the cache.
+ * Shapes: B batch, L length, D width, H heads, G key-value heads, E features per head, F features per value, S keys, C
+ * capacity of the cache.
  */
-import { z } from 'zod';
 import type { Tensor } from '../../graph/index.ts';
-import type { LayerContext } from '../../nn/index.ts';
-import { linear, outputProjection } from '../../nn/index.ts';
+import { BraidError, describeType } from '../../graph/index.ts';
+import type { HandedOver, LayerContext } from '../../nn/index.ts';
+import { linear, offer, outputProjection, scaled, take } from '../../nn/index.ts';
 import { advance, append, attention as attend, reshape, rope } from '../../ops/index.ts';
-import type { LayerResult, LayerState, OptionIssue, StateShape, StateSpec } from '../layer.ts';
+import type { LayerResult, LayerState, StateShape, StateSpec } from '../layer.ts';
 import { defineLayer, stateTensor } from '../layer.ts';
+import type { AttentionOptions } from './options.ts';
+import { attentionOptions, attentionSizes, checkAttention } from './options.ts';
 
-const options = z.strictObject({
-  heads: z.int().positive().default(8),
-  /** Query heads h·G/H … share one key-value head. Not given: as many as heads. */
-  kvHeads: z.int().positive().optional(),
-  /** Not given: width / heads. */
-  headDim: z.int().positive().optional(),
-  /** Rotary positions (Su et al. 2021), or none: hybrids get their order from the state-space layers. */
-  rope: z
-    .union([z.literal(false), z.strictObject({ theta: z.number().positive().default(10_000) })])
-    .default(false),
-});
-
-type Options = z.infer<typeof options>;
-
-interface Sizes {
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
+/** What a query attends to. */
+interface Memory extends HandedOver {
+  /** [B, S, G, E] */
+  readonly keys: Tensor;
+  /** [B, S, G, F] */
+  readonly values: Tensor;
+  /** [B, S], where rows are packed. */
+  readonly keyDocuments?: Tensor | undefined;
+  /** [B]: entries of the cache before this piece; without a cache S = L. */
+  readonly used?: Tensor | undefined;
 }
 
-function sizes(given: Options, width: number): Sizes {
-  const { heads, kvHeads = heads, headDim = width / heads } = given;
-  return { heads, kvHeads, headDim };
-}
-
-function check(given: Options, width: number): OptionIssue[] {
-  const { heads, kvHeads, headDim } = sizes(given, width);
-  const issues: OptionIssue[] = [];
-  if (!Number.isInteger(headDim)) {
-    const message = `is ${heads}, which does not divide the width ${width}; choose a divisor of it, or give 'headDim'.`;
-    issues.push({ option: 'heads', message });
-  } else if (given.rope && headDim % 2 !== 0) {
-    const message = `needs an even number of features per head; there are ${headDim}. Change 'heads' or 'headDim'.`;
-    issues.push({ option: 'rope', message });
-  }
-  if (heads % kvHeads !== 0) {
-    const message = `is ${kvHeads}, which does not divide the ${heads} heads; choose a divisor of ${heads}.`;
-    issues.push({ option: 'kvHeads', message });
-  }
-  return issues;
-}
-
-function states(given: Options, { batch, width, capacity, documents }: StateShape): StateSpec[] {
-  const { kvHeads, headDim } = sizes(given, width);
-  const cache = { kind: 'append', shape: [batch, capacity, kvHeads, headDim], dtype: 'float32' } as const;
-  const specs: StateSpec[] = [
-    { name: 'keys', ...cache },
-    { name: 'values', ...cache },
+function states(given: AttentionOptions, { batch, width, capacity, documents }: StateShape): StateSpec[] {
+  if (given.keysFrom !== undefined) return [];
+  const { kvHeads, headDim, valueDim } = attentionSizes(given, width);
+  const cache = (name: string, ...rest: number[]): StateSpec => ({
+    name,
+    kind: 'append',
+    shape: [batch, capacity, ...rest],
+    dtype: 'float32',
+  });
+  return [
+    cache('keys', kvHeads, headDim),
+    cache('values', kvHeads, valueDim),
     { name: 'used', kind: 'recurrent', shape: [batch], dtype: 'int32' },
+    ...(documents ? [{ ...cache('documents'), dtype: 'int32' as const }] : []),
   ];
-  if (documents) specs.push({ name: 'documents', kind: 'append', shape: [batch, capacity], dtype: 'int32' });
-  return specs;
 }
 
-function forward(x: Tensor, given: Options, context: LayerContext, state?: LayerState): LayerResult {
-  const { batch, length, positions, documents } = context;
-  const { heads, kvHeads, headDim } = sizes(given, context.width);
+/** One projection by heads: [B, L, count, size]. */
+function project(
+  x: Tensor,
+  name: string,
+  [count, size]: readonly [count: number, size: number],
+  given: AttentionOptions,
+  context: LayerContext,
+): Tensor {
+  const { batch, length } = context;
+  const scale = name === 'key' ? (given.scales?.key ?? 1) : 1;
+  const heads = linear(x, name, count * size, context, { bias: given.bias, scale });
+  return reshape(heads, [batch, length, count, size]);
+}
 
-  const project = (name: string, count: number): Tensor =>
-    reshape(linear(x, name, count * headDim, context), [batch, length, count, headDim]);
-  const rotate = (heads: Tensor): Tensor =>
-    given.rope ? rope(heads, positions, { theta: given.rope.theta, documents }) : heads;
-  const q = rotate(project('query', heads));
-  const k = rotate(project('key', kvHeads));
-  const v = project('value', kvHeads);
+function rotate(heads: Tensor, given: AttentionOptions, { positions, documents }: LayerContext): Tensor {
+  if (!given.rope) return heads;
+  const { theta, share, scaling } = given.rope;
+  const dimensions = share === 1 ? undefined : heads.shape[3] * share;
+  return rope(heads, positions, { theta, documents, dimensions, scaling });
+}
 
-  const finish = (out: Tensor): Tensor =>
-    outputProjection(reshape(out, [batch, length, heads * headDim]), context);
-  if (!state) {
-    const { out } = attend({ q, k, v, queryDocuments: documents, keyDocuments: documents });
-    return { output: finish(out) };
-  }
+/** Keys and values of the layer itself, appended to its cache where there is one. */
+function ownMemory(
+  x: Tensor,
+  given: AttentionOptions,
+  context: LayerContext,
+  state: LayerState | undefined,
+): Memory {
+  const { kvHeads, headDim, valueDim } = attentionSizes(given, context.width);
+  const { documents } = context;
+  const keys = rotate(project(x, 'key', [kvHeads, headDim], given, context), given, context);
+  const values = project(x, 'value', [kvHeads, valueDim], given, context);
+  if (!state) return { keys, values, keyDocuments: documents };
   const used = stateTensor(state, 'used');
-  const keys = append(stateTensor(state, 'keys'), k, used);
-  const values = append(stateTensor(state, 'values'), v, used);
-  const keyDocuments = documents && append(stateTensor(state, 'documents'), documents, used);
-  const { out } = attend({ q, k: keys, v: values, queryDocuments: documents, keyDocuments, used });
   return {
-    output: finish(out),
+    keys: append(stateTensor(state, 'keys'), keys, used),
+    values: append(stateTensor(state, 'values'), values, used),
+    keyDocuments: documents && append(stateTensor(state, 'documents'), documents, used),
+    used,
+  };
+}
+
+/** Keys and values that an earlier layer offers under a name. */
+function sharedMemory(name: string, given: AttentionOptions, context: LayerContext): Memory {
+  const { keys, values, keyDocuments, used } = take(context, name);
+  const { kvHeads, headDim, valueDim } = attentionSizes(given, context.width);
+  const fits = (tensor: Tensor | undefined, size: number): boolean =>
+    tensor?.shape[2] === kvHeads && tensor.shape[3] === size;
+  if (!keys || !values || !fits(keys, headDim) || !fits(values, valueDim)) {
+    const found = keys && values ? `${describeType(keys)} and ${describeType(values)}` : 'something else';
+    throw new BraidError(
+      'config',
+      `${context.graph.location.path} takes the keys and values of ${kvHeads} heads of ${headDim} and ${valueDim} ` +
+        `features from '${name}', which are ${found}. Give both layers the same 'kvHeads', 'headDim' and 'valueDim'.`,
+    );
+  }
+  return { keys, values, keyDocuments, used };
+}
+
+function forward(
+  input: Tensor,
+  given: AttentionOptions,
+  context: LayerContext,
+  state?: LayerState,
+): LayerResult {
+  const { batch, length, documents } = context;
+  const { heads, headDim, valueDim } = attentionSizes(given, context.width);
+  const x = scaled(input, given.scales?.input);
+  const q = rotate(project(x, 'query', [heads, headDim], given, context), given, context);
+  const shared = given.keysFrom === undefined ? undefined : sharedMemory(given.keysFrom, given, context);
+  const memory = shared ?? ownMemory(x, given, context, state);
+  if (given.offersKeys !== undefined) offer(context, given.offersKeys, memory);
+
+  const { keys, values, keyDocuments, used } = memory;
+  const sight = { window: given.window, sinks: given.sinks === 0 ? undefined : given.sinks };
+  const { out } = attend(
+    { q, k: keys, v: values, queryDocuments: keyDocuments && documents, keyDocuments, used },
+    sight,
+  );
+  const { bias, outputBias = bias, scales } = given;
+  const output = outputProjection(reshape(out, [batch, length, heads * valueDim]), context, 'output', {
+    bias: outputBias,
+    scale: scales?.output ?? 1,
+  });
+  if (!state) return { output };
+  if (shared || !used) return { output, state: {} };
+  return {
+    output,
     state: {
       keys,
       values,
@@ -98,12 +139,12 @@ function forward(x: Tensor, given: Options, context: LayerContext, state?: Layer
   };
 }
 
-export const attention = defineLayer<Options>({
+export const attention = defineLayer<AttentionOptions>({
   name: 'attention',
   kind: 'mixer',
-  summary: 'causal softmax attention, grouped key-value heads, rotary positions or none',
-  options,
-  check,
+  summary: 'causal softmax attention: grouped heads, rotary positions or none, windows, shared keys',
+  options: attentionOptions,
+  check: checkAttention,
   states,
   needsPositions: (given) => given.rope !== false,
   forward,
@@ -111,14 +152,44 @@ export const attention = defineLayer<Options>({
     {
       label: 'grouped heads without positions',
       width: 8,
-      options: { heads: 4, kvHeads: 2, rope: false },
+      options: attentionOptions.parse({ heads: 4, kvHeads: 2 }),
       lengths: [5, 8],
     },
     {
       label: 'rotary positions and own head size',
       width: 6,
-      options: { heads: 2, kvHeads: 2, headDim: 4, rope: { theta: 100 } },
+      options: attentionOptions.parse({ heads: 2, headDim: 4, rope: { theta: 100 } }),
       lengths: [7],
+    },
+    {
+      label: 'biases, constant factors, a part turned by scaled frequencies, wider values',
+      width: 5,
+      options: attentionOptions.parse({
+        ...{ heads: 3, kvHeads: 1, headDim: 4, valueDim: 6, bias: true },
+        scales: { input: 0.5, key: 2, output: 1.5 },
+        rope: { theta: 100, share: 0.5, scaling: { kind: 'linear', factor: 3 } },
+      }),
+      lengths: [4],
+    },
+    {
+      label: 'a window',
+      width: 4,
+      options: attentionOptions.parse({ heads: 2, window: 3, rope: { theta: 100 } }),
+      lengths: [3, 4, 9],
+    },
+    {
+      label: 'a window and sinks',
+      width: 4,
+      options: attentionOptions.parse({ heads: 2, kvHeads: 1, window: 2, sinks: 2, outputBias: true }),
+      lengths: [5, 7],
+      crossesDocuments: true,
+    },
+    {
+      label: 'keys and values of an earlier layer',
+      width: 4,
+      options: attentionOptions.parse({ heads: 2, kvHeads: 1, keysFrom: 'shared', window: 3 }),
+      lengths: [5],
+      before: [attentionOptions.parse({ heads: 4, headDim: 2, kvHeads: 1, offersKeys: 'shared' })],
     },
   ],
 });

@@ -4,8 +4,7 @@
  */
 import { z } from 'zod';
 import { parameter } from '../../nn/index.ts';
-import { activation, scale } from '../../ops/index.ts';
-import { modalConvolution } from '../../ops/modalConvolution.ts';
+import { activation, modalConvolution, scale } from '../../ops/index.ts';
 import { carriedDocument } from '../carriedDocument.ts';
 import type { InnerFilter } from '../hyena.ts';
 import { hyena, hyenaOptions, hyenaStates } from '../hyena.ts';
