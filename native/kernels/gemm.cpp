@@ -54,6 +54,14 @@ struct RightBlock {
   const float* packed;
 };
 
+// Brings one share of the next panel of b near while the present one is in use. A block of b stands in the third-level
+// cache, and waiting for it would take longer than multiplying it.
+void fetchShare(const float* panel, int64_t units, int64_t row, int64_t rows, int64_t step) {
+  constexpr int64_t kLine = 64 / sizeof(float);
+  const int64_t end = smaller(units * (row + step) / rows, units);
+  for (int64_t at = units * row / rows / kLine * kLine; at < end; at += kLine) __builtin_prefetch(panel + at, 0, 2);
+}
+
 // Rows [begin, end) of the product with one block of b, `mBlock` at a time.
 template <typename Tiling>
 void multiplyRows(const GemmArguments& g, const RightBlock& right, int64_t begin, int64_t end, int64_t mBlock,
@@ -66,9 +74,12 @@ void multiplyRows(const GemmArguments& g, const RightBlock& right, int64_t begin
     Tiling::packLeft(rowsOf(g.a), row, rows, right.k0, right.k, leftPacked);
     for (int64_t j = 0; j < right.columns; j += Tiling::kColumns) {
       const int64_t columns = smaller(right.columns - j, Tiling::kColumns);
+      const float* panel = right.packed + j * units;
+      const int64_t following = columns == Tiling::kColumns && j + columns < right.columns ? columns * units : 0;
       for (int64_t i = 0; i < rows; i += Tiling::kRows) {
         const int64_t tileRows = smaller(rows - i, Tiling::kRows);
-        Tiling::multiply(tileRows, units, leftPacked + i * units, right.packed + j * units, tile);
+        fetchShare(panel + columns * units, following, i, rows, Tiling::kRows);
+        Tiling::multiply(tileRows, units, leftPacked + i * units, panel, tile);
         finish(g, tile, Tiling::kColumns, row + i, right.column + j, tileRows, columns, right.k0 == 0);
       }
     }
