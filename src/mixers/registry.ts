@@ -7,10 +7,20 @@ import { hyenaSe } from './hyena-se/hyenaSe.ts';
 import type { RegisteredLayer } from './layer.ts';
 import { mamba1 } from './mamba1/mamba1.ts';
 import { mamba2 } from './mamba2/mamba2.ts';
+import { memoryMamba2 } from './memory-mamba2/memoryMamba2.ts';
 import { mlp } from './mlp/mlp.ts';
 
 /** All layers, in the order in which they are listed to people. */
-export const layers: readonly RegisteredLayer[] = [attention, mamba1, mamba2, hyenaSe, hyenaMr, hyenaLi, mlp];
+export const layers: readonly RegisteredLayer[] = [
+  attention,
+  mamba1,
+  mamba2,
+  hyenaSe,
+  hyenaMr,
+  hyenaLi,
+  memoryMamba2,
+  mlp,
+];
 
 export function findLayer(name: string): RegisteredLayer {
   const found = layers.find((layer) => layer.name === name);

@@ -8,8 +8,8 @@ import { openFolder } from './importFolder.ts';
 import type { Material } from './testing.ts';
 import { emptyFolder, goldenFile, material, narrowed, writeMaterial } from './testing.ts';
 
-const mamba = await material(goldenFile('mamba_tied'));
-const jamba = await material(goldenFile('jamba_dense_tied_biases'));
+const mamba = await material(goldenFile('mamba/mamba_tied'));
+const jamba = await material(goldenFile('jamba/jamba_dense_tied_biases'));
 
 /** Opening checks everything: no value has been asked for when these fail. */
 async function expectRefusal(folder: string, message: RegExp): Promise<void> {

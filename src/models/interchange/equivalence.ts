@@ -11,19 +11,22 @@ import type { PlacedBlock, PlacedLayer } from './family.ts';
 import type { Json } from './fields.ts';
 import { placedBlocks } from './placed.ts';
 
+/** Options as far as they are numbers; the others are not looked at as such. */
+type Numbers = Readonly<Record<string, number>>;
+
 interface Meaning {
   /** Options that do not change the function. */
   readonly free?: readonly string[];
   /** Fills in what an absent option comes to at a width. */
-  complete?(options: Readonly<Record<string, number>>, width: number): Json;
+  complete?(options: Numbers, width: number): Json;
 }
 
 const meanings: Readonly<Record<string, Meaning | undefined>> = {
   attention: {
-    complete: ({ heads, kvHeads = heads, headDim }, width) => ({
-      kvHeads,
-      headDim: headDim ?? width / heads,
-    }),
+    complete(options, width) {
+      const { heads, kvHeads = heads, headDim = width / heads, valueDim = headDim, bias } = options;
+      return { kvHeads, headDim, valueDim, outputBias: options.outputBias ?? bias };
+    },
   },
   mamba1: {
     free: ['chunk'],
@@ -38,6 +41,15 @@ const meanings: Readonly<Record<string, Meaning | undefined>> = {
       normGroups,
     }),
   },
+  'memory-mamba2': {
+    complete: (options, width) =>
+      Object.fromEntries(
+        ['attention', 'mlp', 'mamba2'].map((type) => {
+          const inner = (options as Json)[type] as Json;
+          return [type, fullOptions({ type, options: inner }, width)];
+        }),
+      ),
+  },
   mlp: {
     complete: (options, width) => {
       const hidden = String(options.kind) === 'relu2' ? 4 * width : (8 * width) / 3;
@@ -47,10 +59,17 @@ const meanings: Readonly<Record<string, Meaning | undefined>> = {
 };
 
 /** All options of a layer that matter, none of them left to the width. */
-export function fullOptions({ type, options }: LayerChoice, width: number): Json {
+export function fullOptions({ type, options }: Pick<LayerChoice, 'type' | 'options'>, width: number): Json {
   const { free = [], complete } = meanings[type] ?? {};
-  const filled = { ...options, ...complete?.(options as Readonly<Record<string, number>>, width) };
-  return Object.fromEntries(Object.entries(filled).filter(([key]) => !free.includes(key)));
+  const filled = { ...options, ...complete?.(options as Numbers, width) };
+  const matters = ([key, value]: [string, unknown]): boolean =>
+    !free.includes(key) && !(key === 'scales' && isNeutral(value));
+  return Object.fromEntries(Object.entries(filled).filter(matters));
+}
+
+/** Factors that are all 1 are as good as none. */
+function isNeutral(scales: unknown): boolean {
+  return Object.values(scales ?? {}).every((factor) => factor === 1);
 }
 
 /** Fields of a configuration that other names, the blocks, or nothing at all stand for. */

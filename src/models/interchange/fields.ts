@@ -74,6 +74,12 @@ export class Fields {
     throw this.wrong(key, `a list of ${length} numbers`);
   }
 
+  list(key: string): readonly unknown[] {
+    const value = this.values[key];
+    if (Array.isArray(value)) return value;
+    throw this.wrong(key, 'a list');
+  }
+
   /** A list of words, each of which must be known. */
   words<T extends string>(key: string, known: readonly T[]): readonly T[] {
     const value = this.values[key];

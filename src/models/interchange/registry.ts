@@ -7,10 +7,21 @@ import { llama } from './families/llama.ts';
 import { mamba } from './families/mamba.ts';
 import { mamba2 } from './families/mamba2.ts';
 import { nemotronH } from './families/nemotronH.ts';
+import { isStateSpaces, stateSpaces } from './families/stateSpaces.ts';
+import { zamba2 } from './families/zamba2.ts';
 import type { Family } from './family.ts';
 import type { Fields } from './fields.ts';
 
-export const families: readonly Family[] = [llama, mamba, mamba2, jamba, falconH1, nemotronH];
+export const families: readonly Family[] = [
+  llama,
+  mamba,
+  mamba2,
+  jamba,
+  falconH1,
+  nemotronH,
+  zamba2,
+  stateSpaces,
+];
 
 /** Those that a model can be exported to. */
 export const exportFamilies: readonly string[] = families.flatMap(({ name, write }) => (write ? [name] : []));
@@ -18,6 +29,7 @@ export const exportFamilies: readonly string[] = families.flatMap(({ name, write
 /** The family that a `config.json` says it is of. */
 export function familyOf(fields: Fields): Family {
   if (!fields.has('model_type')) {
+    if (isStateSpaces(fields)) return stateSpaces;
     throw fields.fail('model_type', `is missing. Known: ${families.map(({ name }) => name).join(', ')}.`);
   }
   const name = fields.text('model_type');

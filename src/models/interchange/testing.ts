@@ -1,4 +1,5 @@
 /** Folders of models for tests, made from the golden files. */
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,11 +8,23 @@ import { floatToBfloat16, floatToHalf } from '../half.ts';
 import type { TensorToWrite } from '../safetensors.ts';
 import { SafetensorsFile, writeSafetensors } from '../safetensors.ts';
 import type { Json } from './fields.ts';
+import { families } from './registry.ts';
 
 const fixtures = fileURLToPath(new URL('../../../test/fixtures/golden/', import.meta.url));
 
+/** The path of a golden file: `mamba/mamba_tied`. */
 export function goldenFile(name: string): string {
-  return `${fixtures}${name.replace(/_.*/, '')}/${name}.safetensors`;
+  return `${fixtures}${name}.safetensors`;
+}
+
+/** Golden files of families that read them, as `goldenFile` takes them. */
+export function goldenFiles(): readonly string[] {
+  return families
+    .flatMap(({ name }) => {
+      const files = existsSync(fixtures + name) ? readdirSync(fixtures + name) : [];
+      return files.map((file) => `${name}/${file.replace('.safetensors', '')}`);
+    })
+    .filter((file) => !/moe/.test(file));
 }
 
 export interface Material {

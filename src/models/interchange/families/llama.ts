@@ -22,7 +22,7 @@ export const llama: Family = {
         kvHeads: fields.size('num_key_value_heads', { or: heads }),
         headDim: fields.size('head_dim', { or: width / heads }),
         rope: readRope(fields),
-        ...(fields.flag('attention_bias', { or: false }) ? { bias: true } : {}),
+        bias: fields.flag('attention_bias', { or: false }),
       },
       mlp: {
         width: fields.size('intermediate_size'),
