@@ -134,8 +134,8 @@ function filters(): OperationCase[] {
     { length: 2, channels: 16, groups: 16, taps: 2 },
     { length: 9, channels: 20, groups: 5, taps: 7 },
     { length: 60, channels: 96, groups: 3, taps: 20 },
-    { length: 40, channels: 130, groups: 1, taps: 50 },
-    { length: 300, channels: 24, groups: 8, taps: 33 },
+    { length: 40, channels: 70, groups: 1, taps: 50 },
+    { length: 210, channels: 20, groups: 5, taps: 18 },
   ];
   return sizes.flatMap(({ length, channels, groups, taps: count }, size) =>
     historiesFor(size, length).flatMap(({ title, documents, state, document }): OperationCase[] => {

@@ -21,8 +21,8 @@ const options = z.strictObject({
   decayLengths: z.tuple([z.number().positive(), z.number().positive()]).default([82, 820_000]),
   /** d ⊙ u beside the filter. */
   skip: z.boolean().default(true),
-  /** Both are exact. */
-  algorithm: z.enum(['direct', 'blocked']).default('blocked'),
+  /** Both are exact; `direct` is the faster one on CPUs. */
+  algorithm: z.enum(['direct', 'blocked']).default('direct'),
   /** Rows of a block of `blocked`. */
   block: z.int().positive().default(64),
 });
@@ -70,14 +70,16 @@ export const hyenaMr = defineLayer<Options>({
     {
       label: 'blocked',
       width: 4,
-      options: options.parse({ taps: 6, groupSize: 2, decayLengths: [2, 20], block: 5 }),
+      options: options.parse({
+        ...{ taps: 6, groupSize: 2, decayLengths: [2, 20], algorithm: 'blocked', block: 5 },
+      }),
       lengths: [5, 11],
     },
     {
       label: 'direct without a skip',
       width: 3,
       options: options.parse({
-        ...{ taps: 9, groupSize: 3, decayLengths: [4, 4], skip: false, algorithm: 'direct' },
+        ...{ taps: 9, groupSize: 3, decayLengths: [4, 4], skip: false },
       }),
       lengths: [9],
     },
