@@ -1,16 +1,13 @@
-/**
- * Channel mixers of two or three matrices: gated linear units (Shazeer 2020) and the squared ReLU (So et al. 2021); see
- * README.md. Shapes: B batch, L length, D width, F hidden features.
- */
+/** Channel mixers of two or three matrices; see README.md. Shapes: B batch, L length, D width, F hidden features. */
 import { z } from 'zod';
 import type { Tensor } from '../../graph/index.ts';
 import type { LayerContext } from '../../nn/index.ts';
 import { linear, outputProjection } from '../../nn/index.ts';
-import { activation, glu } from '../../ops/index.ts';
+import { defaultHidden, hiddenKind, hiddenUnits } from '../hiddenUnits.ts';
 import { defineLayer } from '../layer.ts';
 
 const options = z.strictObject({
-  kind: z.enum(['swiglu', 'geglu', 'geglu-erf', 'relu2']).default('swiglu'),
+  kind: hiddenKind.default('swiglu'),
   /** F. Not given: 8/3 of the width with a gate and 4 times the width without, rounded up to a multiple of 16. */
   width: z.int().positive().optional(),
   /** Biases on all projections. */
@@ -21,21 +18,13 @@ const options = z.strictObject({
 
 type Options = z.infer<typeof options>;
 
-/** What the gate passes through; a kind without one has an activation instead. */
-const gates = { swiglu: 'silu', geglu: 'gelu', 'geglu-erf': 'geluErf' } as const;
-
-function hiddenWidth(given: Options, width: number): number {
-  const wanted = given.kind === 'relu2' ? 4 * width : (8 * width) / 3;
-  return given.width ?? Math.ceil(wanted / 16) * 16;
-}
-
 /** The F features between the two projections. */
 function hidden(x: Tensor, given: Options, context: LayerContext): Tensor {
-  const project = (name: string, scale = 1): Tensor =>
-    linear(x, name, hiddenWidth(given, context.width), context, { bias: given.bias, scale });
-  if (given.kind === 'relu2') return activation(project('up'), { kind: 'relu2' });
-  const gate = project('gate', given.scales?.gate);
-  return glu(gate, project('up'), { kind: gates[given.kind] });
+  const { kind, bias, scales, width = defaultHidden(kind, context.width) } = given;
+  return hiddenUnits(kind, (name) => {
+    const scale = name === 'gate' ? (scales?.gate ?? 1) : 1;
+    return linear(x, name, width, context, { bias, scale });
+  });
 }
 
 export const mlp = defineLayer<Options>({
