@@ -62,7 +62,9 @@ describe.skipIf(!inspectNative().available)('a run trained natively', () => {
       const run = await trained('native', precision);
       const found = await continued(run, false);
       expect(found.slice(0, 30)).toBe(sentence.repeat(3).slice(20, 50));
-      expect(await continued(run, true)).toBe(found);
+      // Pieces and whole sequences round BF16 in different places: past what the model is sure of, a tie may fall elsewhere.
+      const sure = precision === 'float32' ? found.length : 30;
+      expect((await continued(run, true)).slice(0, sure)).toBe(found.slice(0, sure));
     },
   );
 });

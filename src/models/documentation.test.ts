@@ -5,17 +5,27 @@ import { buildModel } from './build.ts';
 import { readModelConfig } from './config.ts';
 import { parsePattern } from './pattern.ts';
 
-const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
-const examples = [...text.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, yaml = '']) => yaml);
+const read = (page: string): string =>
+  readFileSync(new URL(`../../docs/${page}.md`, import.meta.url), 'utf8');
+// The page also shows what is said of a configuration that is wrong.
+const examples = [...read('configuration').matchAll(/```yaml\n([\s\S]*?)```/g)]
+  .map(([, yaml = '']) => yaml)
+  .filter((yaml) => !yaml.startsWith('# faulty.yaml'));
 
-describe('docs/configuration.md', () => {
+describe('the pages on configurations', () => {
+  it('show some', () => {
+    expect(examples.length).toBeGreaterThan(0);
+  });
+
   it.each(examples.map((yaml, index) => [index + 1, yaml] as const))('example %i builds', (_, yaml) => {
     const options = { batch: 1, length: 16, documents: true };
     expect(buildModel(new Graph(), readModelConfig(yaml, 'example'), options).hidden.shape[1]).toBe(16);
   });
 
   it('has patterns that can be read', () => {
-    const table = text.slice(text.indexOf('| model | pattern |'), text.indexOf('## Fields'));
+    const text = read('architectures');
+    const begin = text.indexOf('| model | pattern |');
+    const table = text.slice(begin, text.indexOf('\n\n', begin));
     const patterns = [...table.matchAll(/`([^`]+)`/g)].map(([, pattern = '']) =>
       pattern.replaceAll('\\|', '|'),
     );

@@ -168,7 +168,14 @@ export const layerSubjects: readonly Subject[] = layers.flatMap((layer) =>
 );
 
 export const blockSubjects: readonly Subject[] = [
-  blockSubject('sequence of every mixer', [{ kind: 'sequence', items: mixers.map(complete) }], [9]),
+  // Two at a time: rounding adds up along a sequence, and its length must not depend on how many mixers there are.
+  ...pairs.map((pair) =>
+    blockSubject(
+      `sequence ${pair.map(({ name }) => name).join(' ')}`,
+      [{ kind: 'sequence', items: pair.map(complete) }],
+      [9],
+    ),
+  ),
   blockSubject(
     'every channel mixer after a mixer',
     [{ kind: 'term', layers: [mixers[0], ...channels] }],
