@@ -21,10 +21,13 @@ import {
   writeEnvironment,
 } from '../train/index.ts';
 import { peakMemory, resetPeakMemory } from './memory.ts';
-import { measurePeak } from './peak.ts';
-import type { Comparison, ModelResult, Peak } from './results.ts';
+import { betterPeak, measurePeak } from './peak.ts';
+import type { Comparison, ModelResult } from './results.ts';
 import { isaOf, openExecutor, openSession, type Session } from './session.ts';
 import { quantile, spread } from './statistics.ts';
+
+/** A model's figures before the peak is known for good. */
+export type Measured = Omit<ModelResult, 'mfu'>;
 
 export interface CompareOptions {
   /** One configuration per model: the same data and training for all, and their own models. */
@@ -33,7 +36,7 @@ export interface CompareOptions {
   readonly folder: string;
   readonly signal?: AbortSignal;
   readonly onStep?: (model: string, metrics: StepMetrics, steps: number) => void;
-  readonly onModel?: (result: ModelResult) => void;
+  readonly onModel?: (result: Measured) => void;
   readonly warn: (message: string) => void;
 }
 
@@ -48,13 +51,15 @@ export async function compareModels(options: CompareOptions): Promise<Comparison
     options.equal,
   );
   const { precision, seed, batch, length } = frozen[0].train;
-  const peak = await measurePeak(executor, { precision: precision === 'bfloat16' ? 'bfloat16' : 'float32' });
-  const models: ModelResult[] = [];
+  const peakOptions = { precision: precision === 'bfloat16' ? 'bfloat16' : 'float32' } as const;
+  const before = await measurePeak(executor, peakOptions);
+  const models: Measured[] = [];
   for (const config of frozen) {
-    const result = await trainModel(config, executor, text, peak, options);
+    const result = await trainModel(config, executor, text, options);
     models.push(result);
     options.onModel?.(result);
   }
+  const peak = betterPeak(before, await measurePeak(executor, peakOptions));
   return {
     version: 1,
     created: new Date().toISOString(),
@@ -65,7 +70,7 @@ export async function compareModels(options: CompareOptions): Promise<Comparison
     data: { name: text.name, trainingBytes: text.train.bytes, validationBytes: text.validation.bytes },
     environment: { ...describeEnvironment(executor, precision, isaOf(executor)) },
     peak,
-    models,
+    models: models.map((model) => ({ ...model, mfu: model.flopsPerSecond / peak.flopsPerSecond })),
   };
 }
 
@@ -87,9 +92,8 @@ async function trainModel(
   config: FrozenRunConfig,
   executor: Executor,
   text: Text,
-  peak: Peak,
   options: CompareOptions,
-): Promise<ModelResult> {
+): Promise<Measured> {
   const name = config.model.name ?? 'model';
   const run = await openOrCreate(join(options.folder, name), config);
   const counted = resetPeakMemory();
@@ -111,7 +115,7 @@ async function trainModel(
         `Stopped in '${name}' at step ${outcome.step}. The same command goes on from there.`,
       );
     }
-    return summarize(run, session, peak, counted ? peakMemory() : null);
+    return summarize(run, session, counted ? peakMemory() : null);
   } finally {
     session.dispose();
   }
@@ -138,12 +142,7 @@ function settings(model: ModelConfig): unknown {
   );
 }
 
-async function summarize(
-  run: Run,
-  session: Session,
-  peak: Peak,
-  peakMemoryBytes: number | null,
-): Promise<ModelResult> {
+async function summarize(run: Run, session: Session, peakMemoryBytes: number | null): Promise<Measured> {
   const { model, train } = run.config;
   const metrics = run.metrics.read();
   const last = metrics.at(-1);
@@ -168,7 +167,7 @@ async function summarize(
     trainingSeconds: last.seconds,
     tokensPerSecond: tokens / stepSeconds.median,
     stepSeconds,
-    mfu: session.trainer.programs.flopsPerStep / stepSeconds.median / peak.flopsPerSecond,
+    flopsPerSecond: session.trainer.programs.flopsPerStep / stepSeconds.median,
     laneBalance: balances.length > 0 ? quantile(balances, 0.5) : null,
     peakMemoryBytes,
     trainingLoss: tail.reduce((sum, { loss }) => sum + loss, 0) / tail.length,

@@ -39,7 +39,8 @@ export interface ModelResult {
   readonly tokensPerSecond: number;
   /** Median, and the quarter points around it, of the step time in seconds. */
   readonly stepSeconds: { readonly median: number; readonly low: number; readonly high: number };
-  /** Model FLOPs per second of the median step over the measured peak. */
+  /** Model FLOPs per second of the median step, and over the measured peak. */
+  readonly flopsPerSecond: number;
   readonly mfu: number;
   /** Busy time of the lanes over (lanes × the slowest lane); null when lanes are off. */
   readonly laneBalance: number | null;

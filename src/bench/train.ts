@@ -7,7 +7,6 @@ import type { Executor } from '../runtime/index.ts';
 import type { FrozenTrainConfig, MemoryPlan } from '../train/index.ts';
 import { Trainer, tokensPerStep } from '../train/index.ts';
 import { peakMemory, resetPeakMemory } from './memory.ts';
-import type { Peak } from './results.ts';
 import { type Spread, spread } from './statistics.ts';
 
 export interface TrainingSpeed {
@@ -21,10 +20,8 @@ export interface TrainingSpeed {
   readonly stepSeconds: Spread;
   readonly tokensPerSecond: number;
   readonly flopsPerToken: { readonly forward: number; readonly training: number };
-  /** Model FLOPs of the median step over the peak. */
-  readonly mfu: number;
-  /** FLOPs that the kernels executed in the median step, recomputation included, over the peak. */
-  readonly hardwareUtilisation: number;
+  /** Model FLOPs of a step, and those that the kernels executed, recomputation included. */
+  readonly flopsPerStep: { readonly model: number; readonly executed: number };
   readonly laneBalance: number | null;
   readonly plannedMemory: MemoryPlan;
   /** Arena over the largest sum of simultaneously live tensors. */
@@ -36,7 +33,6 @@ export interface TrainingBench {
   readonly model: ModelConfig;
   readonly train: FrozenTrainConfig;
   readonly executor: Executor;
-  readonly peak: Peak;
   /** Measured steps; two more go before them and are not counted. */
   readonly steps: number;
   readonly onStep?: (done: number) => void;
@@ -45,7 +41,7 @@ export interface TrainingBench {
 const warmup = 2;
 
 export async function measureTraining(bench: TrainingBench): Promise<TrainingSpeed> {
-  const { model, train, executor, peak, steps } = bench;
+  const { model, train, executor, steps } = bench;
   const counted = resetPeakMemory();
   const trainer = new Trainer({ model, train, executor, text: randomText(model.vocabulary, train) });
   try {
@@ -75,8 +71,7 @@ export async function measureTraining(bench: TrainingBench): Promise<TrainingSpe
       stepSeconds,
       tokensPerSecond: tokensPerStep(train) / stepSeconds.median,
       flopsPerToken: planModel(model, { length: train.length }).flopsPerToken,
-      mfu: flopsPerStep / stepSeconds.median / peak.flopsPerSecond,
-      hardwareUtilisation: (executed * train.accumulation) / stepSeconds.median / peak.flopsPerSecond,
+      flopsPerStep: { model: flopsPerStep, executed: executed * train.accumulation },
       laneBalance: balances.length > 0 ? spread(balances).median : null,
       plannedMemory: trainer.memory,
       arenaOverLive: step.arenaBytes / step.peakLiveBytes,

@@ -1,6 +1,7 @@
 /** `braid bench`: training speed and MFU of models, against the peak measured in the same call. */
 import { Command } from 'commander';
-import { measurePeak } from '../bench/peak.ts';
+import { betterPeak, measurePeak } from '../bench/peak.ts';
+import type { Peak } from '../bench/results.ts';
 import { openExecutor } from '../bench/session.ts';
 import { measureTraining, type TrainingSpeed } from '../bench/train.ts';
 import { formatBytes, formatCount, formatPercent } from '../report/format.ts';
@@ -38,27 +39,43 @@ async function run(models: string[], options: Options): Promise<void> {
   const { executor, machine } = openExecutor(configs[0].train);
   const frozen = configs.map((config) => freeze(config, machine));
   const { precision } = frozen[0].train;
-  const peak = await measurePeak(executor, { precision: precision === 'bfloat16' ? 'bfloat16' : 'float32' });
-  const results: TrainingSpeed[] = [];
+  const peakOptions = { precision: precision === 'bfloat16' ? 'bfloat16' : 'float32' } as const;
+  const before = await measurePeak(executor, peakOptions);
+  const measured: TrainingSpeed[] = [];
   for (const { model, train } of frozen) {
     const progress = createProgress(model.name ?? 'model');
     const onStep = (done: number): void => progress.update(done, steps);
-    results.push(await measureTraining({ model, train, executor, peak, steps, onStep }));
+    measured.push(await measureTraining({ model, train, executor, steps, onStep }));
     progress.finish();
   }
+  const peak = betterPeak(before, await measurePeak(executor, peakOptions));
+  const results = measured.map((speed) => withPeak(speed, peak));
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ peak, results }, null, 2)}\n`);
     return;
   }
   print(results);
   process.stdout.write(
-    `\nPeak: ${formatCount(peak.flopsPerSecond)}FLOP/s, the best ${peak.precision} matrix product measured in this call ` +
-      `(${peak.source}).\nMFU counts model FLOPs (3 × forward, head included, causal scores); hardware utilisation ` +
+    `\nPeak: ${formatCount(peak.flopsPerSecond)}FLOP/s, the best ${peak.precision} matrix product measured in this call, ` +
+      `before and after (${peak.source}).\nMFU counts model FLOPs (3 × forward, head included, causal scores); hardware utilisation ` +
       'counts what the kernels executed. Steps: median and quarter points.\n',
   );
 }
 
-function print(results: readonly TrainingSpeed[]): void {
+interface Result extends TrainingSpeed {
+  /** Model FLOPs of the median step over the peak. */
+  readonly mfu: number;
+  /** FLOPs that the kernels executed in the median step, recomputation included, over the peak. */
+  readonly hardwareUtilisation: number;
+}
+
+function withPeak(speed: TrainingSpeed, peak: Peak): Result {
+  const possible = speed.stepSeconds.median * peak.flopsPerSecond;
+  const { model, executed } = speed.flopsPerStep;
+  return { ...speed, mfu: model / possible, hardwareUtilisation: executed / possible };
+}
+
+function print(results: readonly Result[]): void {
   const align = 'right' as const;
   const columns = [
     { title: 'model' },

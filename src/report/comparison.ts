@@ -51,7 +51,7 @@ export function comparisonNote(comparison: Comparison): string {
     'FLOPs are model FLOPs of training (3 × forward, head included, causal scores). ' +
     'Tokens/s and MFU are those of the median step, optimizer included. ' +
     `MFU is against ${formatCount(peak.flopsPerSecond)}FLOP/s, the best ${peak.precision} matrix product measured ` +
-    `in this call (${peak.source}). Balance is the busy time of the lanes over lanes × the slowest lane. ` +
+    `in this call, before and after (${peak.source}). Balance is the busy time of the lanes over lanes × the slowest lane. ` +
     'Validation is in bits per byte over non-overlapping windows of the training length; one seed, so small differences mean nothing.'
   );
 }
