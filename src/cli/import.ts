@@ -8,7 +8,7 @@ import type { OpenedModel } from '../models/index.ts';
 import { applyOverrides, families, IMPORTED_CONFIG, openFolder } from '../models/index.ts';
 import { formatCount } from '../report/format.ts';
 import type { FrozenRunConfig } from '../train/index.ts';
-import { createRun, freeze, parseRunConfig } from '../train/index.ts';
+import { createRun, freeze, parseRunConfig, requireNoRun } from '../train/index.ts';
 import { several } from './arguments.ts';
 import { checkVocabulary } from './settings.ts';
 
@@ -44,6 +44,9 @@ export function command(): Command {
 }
 
 async function run(folder: string, overrides: string[], options: Options): Promise<void> {
+  const out = options.out ?? join('runs', basename(resolve(folder)));
+  // Before much is read.
+  requireNoRun(out);
   const model = await openFolder(folder);
   try {
     const name = basename(resolve(folder));
@@ -56,7 +59,7 @@ async function run(folder: string, overrides: string[], options: Options): Promi
     }));
     const targets = new Map(model.parameters.map(({ name }, index) => [name, values[index].data]));
     await model.read((name) => targets.get(name) ?? new Float32Array());
-    const created = await createRun(options.out ?? join('runs', name), config);
+    const created = await createRun(out, config);
     copyFileSync(join(folder, 'config.json'), join(created.folder, IMPORTED_CONFIG));
     const loader = { seed: config.train.seed, epoch: 0, index: 0 };
     const progress = { step: 0, tokens: 0, seconds: 0, loader, text: '' };

@@ -30,7 +30,7 @@ export { MetricsFile } from './metrics.ts';
 export type { EvaluationConfig, ProgramConfig, TrainingPrograms } from './program.ts';
 export { buildTraining, evaluationProgram } from './program.ts';
 export type { Run } from './run.ts';
-export { createRun, isRun, openRun, writeEnvironment } from './run.ts';
+export { createRun, isRun, openRun, requireNoRun, writeEnvironment } from './run.ts';
 export type { Schedule } from './schedule.ts';
 export { learningRate } from './schedule.ts';
 export { refreshShadows } from './shadows.ts';

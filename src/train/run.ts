@@ -30,12 +30,7 @@ export interface Run {
 
 /** Makes a run's folder and writes its configuration. A folder that holds a run already is an error. */
 export async function createRun(folder: string, config: FrozenRunConfig): Promise<Run> {
-  if (isRun(folder)) {
-    throw new BraidError(
-      'usage',
-      `'${folder}' already holds a run. Continue it with --resume, or choose another folder.`,
-    );
-  }
+  requireNoRun(folder);
   const { text } = config.data;
   // A run can be resumed from any working folder.
   const data = { ...config.data, text: text === 'brown' ? text : text.map((path) => resolve(path)) };
@@ -44,6 +39,15 @@ export async function createRun(folder: string, config: FrozenRunConfig): Promis
   makeFolder(folder);
   await writeFileAtomically(path, (file) => file.write(Buffer.from(stringify(absolute))));
   return opened(folder, absolute);
+}
+
+/** A folder that holds a run is a `BraidError('usage')`. */
+export function requireNoRun(folder: string): void {
+  if (!isRun(folder)) return;
+  throw new BraidError(
+    'usage',
+    `'${folder}' already holds a run. Continue it with --resume, or choose another folder.`,
+  );
 }
 
 /** Opens a run's folder. */

@@ -50,13 +50,19 @@ const meanings: Readonly<Record<string, Meaning | undefined>> = {
         }),
       ),
   },
-  mlp: {
-    complete: (options, width) => {
-      const hidden = String(options.kind) === 'relu2' ? 4 * width : (8 * width) / 3;
-      return { width: options.width ?? Math.ceil(hidden / 16) * 16 };
-    },
+  mlp: { complete: (options, width) => ({ width: hiddenWidth(options, width) }) },
+  moe: {
+    complete: (options, width) => ({
+      width: hiddenWidth(options, width),
+      balance: options.balance ?? (String(options.router) === 'sigmoid' ? 1e-3 : 0),
+    }),
   },
 };
+
+function hiddenWidth({ kind, width: given }: Numbers, width: number): number {
+  const hidden = String(kind) === 'relu2' ? 4 * width : (8 * width) / 3;
+  return given ?? Math.ceil(hidden / 16) * 16;
+}
 
 /** All options of a layer that matter, none of them left to the width. */
 export function fullOptions({ type, options }: Pick<LayerChoice, 'type' | 'options'>, width: number): Json {

@@ -44,10 +44,11 @@ export async function writeFolder(
 ): Promise<readonly string[]> {
   prepare(folder);
   const shards = cut(tensors, options);
+  const readOnce = keepLast(read);
   const names = shards.map((_, index) => shardName(index, shards.length));
   for (const [index, shard] of shards.entries()) {
     const values: TensorToWrite[] = [];
-    for (const tensor of shard) values.push(await assemble(tensor, read, options.dtype));
+    for (const tensor of shard) values.push(await assemble(tensor, readOnce, options.dtype));
     await writeSafetensors(join(folder, names[index]), values, { metadata });
   }
   if (shards.length > 1) {
@@ -75,14 +76,14 @@ function prepare(folder: string): void {
   }
 }
 
-/** Tensors in the order of their names, cut into files. */
+/** Tensors in the order of their table, which keeps parts of one parameter together, cut into files. */
 function cut(
   tensors: readonly MappedTensor[],
   { dtype, shardBytes }: ExportOptions,
 ): readonly MappedTensor[][] {
   const shards: MappedTensor[][] = [];
   let room = 0;
-  for (const tensor of [...tensors].sort((a, b) => (a.from < b.from ? -1 : 1))) {
+  for (const tensor of tensors) {
     const bytes = bytesOf(tensor.shape, dtype);
     if (bytes > room || shards.length === 0) {
       shards.push([]);
@@ -92,6 +93,15 @@ function cut(
     room -= bytes;
   }
   return shards;
+}
+
+/** Keeps what was read last: the experts of a layer are slices of one parameter. */
+function keepLast(read: (name: string) => Promise<Float32Array>): (name: string) => Promise<Float32Array> {
+  let last: { readonly name: string; readonly values: Float32Array } | undefined;
+  return async (name) => {
+    if (last?.name !== name) last = { name, values: await read(name) };
+    return last.values;
+  };
 }
 
 function bytesOf(shape: Shape, dtype: ExportType): number {

@@ -39,6 +39,18 @@ export function mlp(from: string, to: string): readonly MappingRule[] {
   ];
 }
 
+/** A matrix per expert there, one tensor of all of them here. */
+export function experts(from: string, to: string, count: number): readonly MappingRule[] {
+  const projections = ['gate', 'up', 'down'];
+  const slices = projections.flatMap((name) =>
+    Array.from({ length: count }, (_, index): MappingRule => {
+      const slice = `${to}.${name}.weight`;
+      return { from: `${from}.experts.${index}.${name}_proj.weight`, to: { slice, index } };
+    }),
+  );
+  return [...linear(`${from}.router`, `${to}.router`), ...slices];
+}
+
 /** Mamba-1, with Jamba's norms where the model has them. */
 export function mamba1(from: string, to: string): readonly MappingRule[] {
   return [

@@ -1,7 +1,7 @@
 /** Jamba (Lieber et al. 2024): Mamba-1 with norms, some attention without positions, dense or routed MLPs. */
 import type { ExportedModel, Family } from '../family.ts';
 import { patternText } from '../patternText.ts';
-import { attention, ends, linear, mamba1, mlp } from '../tables.ts';
+import { attention, ends, experts, linear, mamba1, mlp } from '../tables.ts';
 import { readRank } from './mamba.ts';
 
 /** Layers i with i mod period = offset. */
@@ -115,7 +115,13 @@ export const jamba: Family = {
           ? attention(`${from}.self_attn`, mixer.path)
           : mamba1(`${from}.mamba`, mixer.path)),
         ...linear(`${from}.pre_ff_layernorm`, `${channel.path}.norm`),
-        ...mlp(`${from}.feed_forward`, channel.path),
+        ...(channel.layer.type === 'mlp'
+          ? mlp(`${from}.feed_forward`, channel.path)
+          : experts(
+              `${from}.feed_forward`,
+              `${channel.path}.experts`,
+              Number(channel.layer.options.experts),
+            )),
       ];
     }),
   ],

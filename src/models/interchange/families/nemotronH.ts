@@ -4,6 +4,7 @@ import type { Fields } from '../fields.ts';
 import type { MappingRule } from '../mapping.ts';
 import { patternText } from '../patternText.ts';
 import { attention, ends, linear, mamba2, mlp } from '../tables.ts';
+import { readTimeLimit, writeTimeLimit } from './timeLimit.ts';
 
 /** Letters of `hybrid_override_pattern`, and the words that `layers_block_type` has for them. */
 const kinds = [
@@ -70,6 +71,7 @@ export const nemotronH: Family = {
         convolution: fields.size('conv_kernel', { or: 4 }),
         convolutionBias: fields.flag('use_conv_bias', { or: true }),
         bias: fields.flag('use_bias', { or: false }),
+        ...readTimeLimit(fields),
       },
       mlp: {
         kind: 'relu2',
@@ -103,6 +105,7 @@ export const nemotronH: Family = {
       n_groups: ssm.groups,
       conv_kernel: ssm.convolution,
       chunk_size: 256,
+      ...writeTimeLimit(ssm.dtLimit),
       use_bias: ssm.bias,
       use_conv_bias: ssm.convolutionBias,
       mlp_bias: channel.bias,

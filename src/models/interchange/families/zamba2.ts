@@ -5,6 +5,7 @@ import type { MappingRule } from '../mapping.ts';
 import { patternText } from '../patternText.ts';
 import { attention, ends, fused, linear, mamba2 } from '../tables.ts';
 import { readRope } from './rope.ts';
+import { readTimeLimit, writeTimeLimit } from './timeLimit.ts';
 
 const shared = 'memory-mamba2';
 
@@ -29,6 +30,7 @@ function readMamba(fields: Fields, bias: boolean): Json {
     convolution: fields.size('mamba_d_conv', { or: 4 }),
     bias,
     normEpsilon: gateEpsilon,
+    ...readTimeLimit(fields),
   };
 }
 
@@ -150,6 +152,7 @@ export const zamba2: Family = {
       n_mamba_heads: ssm.heads,
       mamba_headdim: ssm.headDim,
       chunk_size: 256,
+      ...writeTimeLimit(ssm.dtLimit),
       use_conv_bias: true,
       hidden_act: 'gelu',
       rms_norm_eps: config.normEpsilon,
