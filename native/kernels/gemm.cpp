@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t kLeftUnits = 128 * 1024;        // of a packed block of a: 512 KiB
 constexpr int64_t kRightUnits = 2 * 1024 * 1024;  // of a packed block of b: 8 MiB
+constexpr int64_t kGroup = 8;                     // panels of b that are used in turn with each panel of a
 
 int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -54,33 +55,47 @@ struct RightBlock {
   const float* packed;
 };
 
-// Brings one share of the next panel of b near while the present one is in use. A block of b stands in the third-level
-// cache, and waiting for it would take longer than multiplying it.
-void fetchShare(const float* panel, int64_t units, int64_t row, int64_t rows, int64_t step) {
-  constexpr int64_t kLine = 64 / sizeof(float);
-  const int64_t end = smaller(units * (row + step) / rows, units);
-  for (int64_t at = units * row / rows / kLine * kLine; at < end; at += kLine) __builtin_prefetch(panel + at, 0, 2);
+// A tile's place in c.
+struct RowPart {
+  int64_t row, column, rows, columns;
+  bool first;  // of the blocks of k
+};
+
+// One tile of the product of two packed panels, added to or put into c.
+template <typename Tiling>
+void multiplyTile(const GemmArguments& g, const RowPart& part, int64_t units, const float* left, const float* right) {
+  const bool whole = part.rows == Tiling::kRows && part.columns == Tiling::kColumns;
+  if constexpr (Tiling::kInPlace) {
+    const bool adds = !part.first || g.accumulate;
+    if (whole && g.cType == DType::float32 && !(part.first && (g.bias || g.addend))) {
+      float* c = static_cast<float*>(g.c) + part.row * g.cStride + part.column;
+      return Tiling::multiplyInPlace(units, left, right, c, g.cStride, adds);
+    }
+  }
+  alignas(64) float tile[Tiling::kRows * Tiling::kColumns];
+  Tiling::multiply(part.rows, units, left, right, tile);
+  finish(g, tile, Tiling::kColumns, part.row, part.column, part.rows, part.columns, part.first);
 }
 
-// Rows [begin, end) of the product with one block of b, `mBlock` at a time.
+// Rows [begin, end) of the product with one block of b, `mBlock` at a time. A block of b stands in the third-level cache;
+// a group of its panels is small enough for the second, beside a, and is used with all rows before the next. Rows of c are
+// written in pieces as long as a group is wide.
 template <typename Tiling>
 void multiplyRows(const GemmArguments& g, const RightBlock& right, int64_t begin, int64_t end, int64_t mBlock,
                   float* leftPacked) {
   const int64_t units = Tiling::unitsOf(right.k);
-  alignas(64) float tile[Tiling::kRows * Tiling::kColumns];
   [[maybe_unused]] const typename Tiling::Session session{};
   for (int64_t row = begin; row < end; row += mBlock) {
     const int64_t rows = smaller(end - row, mBlock);
     Tiling::packLeft(rowsOf(g.a), row, rows, right.k0, right.k, leftPacked);
-    for (int64_t j = 0; j < right.columns; j += Tiling::kColumns) {
-      const int64_t columns = smaller(right.columns - j, Tiling::kColumns);
-      const float* panel = right.packed + j * units;
-      const int64_t following = columns == Tiling::kColumns && j + columns < right.columns ? columns * units : 0;
+    for (int64_t group = 0; group < right.columns; group += kGroup * Tiling::kColumns) {
+      const int64_t groupEnd = smaller(right.columns, group + kGroup * Tiling::kColumns);
       for (int64_t i = 0; i < rows; i += Tiling::kRows) {
-        const int64_t tileRows = smaller(rows - i, Tiling::kRows);
-        fetchShare(panel + columns * units, following, i, rows, Tiling::kRows);
-        Tiling::multiply(tileRows, units, leftPacked + i * units, panel, tile);
-        finish(g, tile, Tiling::kColumns, row + i, right.column + j, tileRows, columns, right.k0 == 0);
+        for (int64_t j = group; j < groupEnd; j += Tiling::kColumns) {
+          const RowPart part{row + i, right.column + j, smaller(rows - i, Tiling::kRows),
+                             smaller(right.columns - j, Tiling::kColumns), right.k0 == 0};
+          multiplyTile<Tiling>(g, part, units, leftPacked + i * units, right.packed + j * units);
+        }
       }
     }
   }

@@ -74,6 +74,8 @@ struct RegisterTiling {
     packPanels<RightUnits, kColumns>(b, column, columns, k0, k, unitsOf(k), out);
   }
 
+  static constexpr bool kInPlace = false;  // tiles pass through memory of their own before they reach c
+
   // Around the tiles of one thread.
   struct Session {};
 

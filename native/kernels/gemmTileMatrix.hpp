@@ -72,6 +72,50 @@ struct TileTiling {
     BRAID_TILES ~Session() { _tile_release(); }
   };
 
+  static constexpr bool kInPlace = true;
+
+  // A whole tile straight into c, whose old content is added where `adds`.
+  BRAID_TILES static void multiplyInPlace(int64_t units, const float* a, const float* b, float* c, int64_t stride,
+                                          bool adds) {
+    const int64_t bytes = stride * static_cast<int64_t>(sizeof(float));
+    float* lower = c + kWidth * stride;
+    asm volatile("" ::: "memory");
+    if (adds) {
+      _tile_loadd(0, c, bytes);
+      _tile_loadd(1, c + kWidth, bytes);
+      _tile_loadd(2, lower, bytes);
+      _tile_loadd(3, lower + kWidth, bytes);
+    } else {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+    addProducts(units, a, b);
+    _tile_stored(0, c, bytes);
+    _tile_stored(1, c + kWidth, bytes);
+    _tile_stored(2, lower, bytes);
+    _tile_stored(3, lower + kWidth, bytes);
+  }
+
+  // Registers 0 to 3, a square of two by two, += panel a times panel b.
+  BRAID_TILES static inline void addProducts(int64_t units, const float* a, const float* b) {
+    constexpr int kLeftStride = kUnitsPerStep * sizeof(float);
+    constexpr int kRightStride = kColumns * sizeof(float);
+    for (int64_t u = 0; u < units; u += kUnitsPerStep) {
+      _tile_loadd(4, a, kLeftStride);
+      _tile_loadd(6, b, kRightStride);
+      _tile_loadd(7, b + kWidth, kRightStride);
+      _tile_loadd(5, a + kWidth * kUnitsPerStep, kLeftStride);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+      a += kRows * kUnitsPerStep;
+      b += kColumns * kUnitsPerStep;
+    }
+  }
+
   BRAID_TILES static void multiply(int64_t rows, int64_t units, const float* a, const float* b, float* out) {
     constexpr int kLeftStride = kUnitsPerStep * sizeof(float);
     constexpr int kRightStride = kColumns * sizeof(float);
@@ -92,18 +136,7 @@ struct TileTiling {
     } else {
       _tile_zero(2);
       _tile_zero(3);
-      for (int64_t u = 0; u < units; u += kUnitsPerStep) {
-        _tile_loadd(4, a, kLeftStride);
-        _tile_loadd(6, b, kRightStride);
-        _tile_loadd(7, b + kWidth, kRightStride);
-        _tile_loadd(5, a + kWidth * kUnitsPerStep, kLeftStride);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-        a += kRows * kUnitsPerStep;
-        b += kColumns * kUnitsPerStep;
-      }
+      addProducts(units, a, b);
       _tile_stored(2, out + kWidth * kColumns, kRightStride);
       _tile_stored(3, out + kWidth * kColumns + kWidth, kRightStride);
     }
