@@ -57,7 +57,7 @@ function suite() {
   const file = path.join(folder, 'results.json');
   const result = spawnSync(
     node,
-    [bin('vitest/vitest.mjs'), 'run', '--reporter=dot', '--reporter=json', `--outputFile.json=${file}`],
+    [bin('vitest/vitest.mjs'), 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`],
     { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] },
   );
   if (existsSync(file)) {

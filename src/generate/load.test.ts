@@ -61,9 +61,11 @@ describe.skipIf(!inspectNative().available)('a run trained natively', () => {
     async (precision) => {
       const run = await trained('native', precision);
       const found = await continued(run, false);
-      expect(found.slice(0, 30)).toBe(sentence.repeat(3).slice(20, 50));
-      // Pieces and whole sequences round BF16 in different places: past what the model is sure of, a tie may fall elsewhere.
-      const sure = precision === 'float32' ? found.length : 30;
+      // 'the ' is followed by 'quick' and by 'lazy' in the sentence: from there a tie may fall either way, and pieces and
+      // whole sequences round BF16 in different places.
+      const known = sentence.repeat(3).slice(20, 48);
+      expect(found.slice(0, known.length)).toBe(known);
+      const sure = precision === 'float32' ? found.length : known.length;
       expect((await continued(run, true)).slice(0, sure)).toBe(found.slice(0, sure));
     },
   );
