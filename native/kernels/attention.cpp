@@ -1,5 +1,5 @@
 // Causal attention in blocks with a running maximum and sum (Dao et al. 2022, FlashAttention): no L × S matrix is stored.
-#include "attentionTile.hpp"
+#include "attentionProducts.hpp"
 #include "math.hpp"
 #include "table.hpp"
 
@@ -7,26 +7,19 @@ namespace braid::BRAID_VARIANT {
 namespace {
 
 struct Work {
-  float *row, *queries, *scores, *sums, *keys, *values, *maximum, *total, *factor;
+  float *queries, *scores, *sums, *maximum, *total, *factor;
 
-  static size_t bytes(const Attention& a) {
-    return static_cast<size_t>(std::max(padded(a.e), padded(a.f)) + (a.e + a.f + kKeys + 3) * kSlots +
-                               kKeys * (padded(a.e) + padded(a.f))) *
-           sizeof(float);
+  static int64_t floats(const Attention& a) {
+    return (a.e + padded(a.f) + kKeys + 3) * kSlots;
   }
 
-  Work(const Attention& a, std::byte* memory) {
-    Pieces pieces(memory);
-    row = pieces.take(std::max(padded(a.e), padded(a.f)));
-    queries = pieces.take(a.e * kSlots);
-    scores = pieces.take(kKeys * kSlots);
-    sums = pieces.take(a.f * kSlots);
-    keys = pieces.take(kKeys * padded(a.e));
-    values = pieces.take(kKeys * padded(a.f));
-    maximum = pieces.take(kSlots);
-    total = pieces.take(kSlots);
-    factor = pieces.take(kSlots);
-  }
+  Work(const Attention& a, Pieces& pieces)
+      : queries(pieces.take(a.e * kSlots)),
+        scores(pieces.take(kKeys * kSlots)),
+        sums(pieces.take(padded(a.f) * kSlots)),
+        maximum(pieces.take(kSlots)),
+        total(pieces.take(kSlots)),
+        factor(pieces.take(kSlots)) {}
 };
 
 // Turns scores (base 2) into weights relative to the new maximum, and says by what the older sums must be multiplied.
@@ -76,7 +69,7 @@ void finish(const Attention& a, const Tile& tile, const Work& work, const Sink& 
     store(work.factor + v * kWidth, select(total == 0.0f, zero(), 1.0f / total));
     store(work.maximum + v * kWidth, load(work.maximum + v * kWidth) * kLn2 + log(total));
   }
-  if (out) unpackColumns(a, tile, work.sums, work.factor, a.f, work.row, out);
+  if (out) unpackColumns(a, tile, work.sums, work.factor, a.f, out);
   if (!logsumexp) return;
   for (int64_t s = 0; s < tile.count; s++) {
     const int64_t slot = tile.begin + s, head = tile.group * a.ratio + slot % a.ratio;
@@ -84,35 +77,49 @@ void finish(const Attention& a, const Tile& tile, const Work& work, const Sink& 
   }
 }
 
-void forwardTile(const Attention& a, const Tile& tile, const Work& work, const Sink& out, float* logsumexp) {
-  packColumns(a, tile, a.q, a.e, a.scale * kLog2e, work.row, work.queries);
-  std::fill(work.sums, work.sums + a.f * kSlots, 0.0f);
+template <typename Products>
+void forwardTile(const Attention& a, const Tile& tile, const Work& work, Products& products, const Sink& out,
+                 float* logsumexp) {
+  packColumns(a, tile, a.q, a.e, a.scale * kLog2e, work.queries);
+  products.takeTile(tile, {work.queries, nullptr, nullptr, nullptr});
+  std::fill(work.sums, work.sums + padded(a.f) * kSlots, 0.0f);
   std::fill(work.maximum, work.maximum + kSlots, -__builtin_inff());
   std::fill(work.total, work.total + kSlots, 0.0f);
   tile.forBlocks([&](int64_t first, int64_t keys) {
-    const KeyRows k = keyRows(a, tile, a.k, a.e, first, keys, work.keys);
-    tileProduct({a.e, k.data, k.stride, 1, work.queries, kSlots, work.scores, kSlots, false}, keys, tile.vectors);
+    products.takeBlock(first, keys);
+    products.scores(work.scores);
     weigh(tile, work, first, keys);
     rescale(a, tile, work);
-    const KeyRows v = keyRows(a, tile, a.v, a.f, first, keys, work.values);
-    tileProduct({keys, v.data, 1, v.stride, work.scores, kSlots, work.sums, kSlots, true}, a.f, tile.vectors);
+    products.addValues(work.scores, work.sums);
   });
   finish(a, tile, work, out, logsumexp);
 }
 
-void attention(const Call& call) {
-  const Attention a(call);
-  const Sink out = call.out(0);
-  float* logsumexp = call.outputCount > 1 ? call.out(1).as<float>() : nullptr;
-  Team& team = call.team;
+template <typename Products>
+void forward(const Attention& a, Team& team, const Sink& out, float* logsumexp) {
+  const size_t bytes = static_cast<size_t>(Work::floats(a) + Products::floats(a, false)) * sizeof(float);
   team.run([&](int thread) {
-    const Work work(a, team.scratch(thread, Work::bytes(a)));
+    Pieces pieces(team.scratch(thread, bytes));
+    const Work work(a, pieces);
+    Products products(a, false, pieces);
     for (int64_t unit = 0; unit < a.batch * a.groups; unit++) {
+      const int64_t row = unit / a.groups, group = unit % a.groups;
+      bool taken = false;
       for (int64_t tile = 0; tile < a.tiles; tile++) {
         if (tileOwner(unit * a.tiles + tile, team.size()) != thread) continue;
-        forwardTile(a, Tile(a, unit / a.groups, unit % a.groups, tile), work, out, logsumexp);
+        if (!taken) products.takeUnit(row, group);
+        taken = true;
+        forwardTile(a, Tile(a, row, group, tile), work, products, out, logsumexp);
       }
     }
+  });
+}
+
+void attention(const Call& call) {
+  const Attention a(call);
+  float* logsumexp = call.outputCount > 1 ? call.out(1).as<float>() : nullptr;
+  withProducts(a, call.team, [&](auto* kind) {
+    forward<std::remove_pointer_t<decltype(kind)>>(a, call.team, call.out(0), logsumexp);
   });
 }
 

@@ -6,15 +6,15 @@
 #include <stdexcept>
 #include <string>
 
+#include "gemmPack.hpp"
 #include "operand.hpp"
+#include "pieces.hpp"
 #include "tileProduct.hpp"
 
 namespace braid::BRAID_VARIANT {
 
 constexpr int64_t kSlots = 64;  // slots of a tile
-constexpr int64_t kKeys = 48;   // keys of a block
-
-inline int64_t padded(int64_t width) { return (width + kWidth - 1) / kWidth * kWidth; }
+constexpr int64_t kKeys = 64;   // keys of a block
 
 struct Attention {
   Source q, k, v;
@@ -125,26 +125,37 @@ struct Tile {
 };
 
 // Rows of a tile's tensor [B, L, H, width] as columns: to[i · kSlots + s]. Lanes without a slot are zero.
-inline void packColumns(const Attention& a, const Tile& tile, const Source& from, int64_t width, float factor, float* row,
+inline void packColumns(const Attention& a, const Tile& tile, const Source& from, int64_t width, float factor,
                         float* to) {
-  for (int64_t s = 0; s < tile.vectors * kWidth; s++) {
-    if (s < tile.count) {
-      const int64_t at = tile.offset(a, s, width);
-      forVectors(0, width, [&](int64_t i, int64_t n) { store(row + i, from.load(at + i, n) * factor); });
-    } else if (s == tile.count) {
-      std::fill(row, row + width, 0.0f);
+  for (int64_t first = 0; first < tile.count; first += kWidth) {
+    for (int64_t i = 0; i < width; i += kWidth) {
+      const int64_t features = std::min<int64_t>(kWidth, width - i);
+      f32x16 block[kWidth];
+      for (int64_t s = 0; s < kWidth; s++) {
+        const bool there = first + s < tile.count;
+        block[s] = there ? from.load(tile.offset(a, first + s, width) + i, features) * factor : zero();
+      }
+      transpose(block);
+      for (int64_t j = 0; j < features; j++) store(to + (i + j) * kSlots + first, block[j]);
     }
-    for (int64_t i = 0; i < width; i++) to[i * kSlots + s] = row[i];
   }
 }
 
 // The reverse: columns times a factor per slot, as rows of a tensor.
 inline void unpackColumns(const Attention& a, const Tile& tile, const float* from, const float* factors, int64_t width,
-                          float* row, const Sink& to) {
-  for (int64_t s = 0; s < tile.count; s++) {
-    const int64_t at = tile.offset(a, s, width);
-    for (int64_t i = 0; i < width; i++) row[i] = from[i * kSlots + s] * factors[s];
-    forVectors(0, width, [&](int64_t i, int64_t n) { to.store(at + i, load(row + i), n); });
+                          const Sink& to) {
+  for (int64_t first = 0; first < tile.count; first += kWidth) {
+    const f32x16 factor = load(factors + first);
+    for (int64_t i = 0; i < width; i += kWidth) {
+      const int64_t features = std::min<int64_t>(kWidth, width - i);
+      f32x16 block[kWidth];
+      for (int64_t j = 0; j < kWidth; j++) {
+        block[j] = j < features ? load(from + (i + j) * kSlots + first) * factor : zero();
+      }
+      transpose(block);
+      const int64_t slots = std::min<int64_t>(kWidth, tile.count - first);
+      for (int64_t s = 0; s < slots; s++) to.store(tile.offset(a, first + s, width) + i, block[s], features);
+    }
   }
 }
 
@@ -171,19 +182,5 @@ inline i32x16 seen(const Tile& tile, int64_t key, int64_t vector) {
   const i32x16 reached = load(tile.last + vector * kWidth) >= j;
   return key < tile.sinks ? reached : (load(tile.first + vector * kWidth) <= j) & reached;
 }
-
-// Pieces of one thread's scratch memory, each on a cache line of its own.
-class Pieces {
- public:
-  explicit Pieces(std::byte* memory) : next_(reinterpret_cast<float*>(memory)) {}
-  float* take(int64_t floats) {
-    float* piece = next_;
-    next_ += padded(floats);
-    return piece;
-  }
-
- private:
-  float* next_;
-};
 
 }  // namespace braid::BRAID_VARIANT

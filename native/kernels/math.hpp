@@ -44,7 +44,7 @@ inline f32x16 exp(const f32x16& x) {
 }
 #endif
 
-// 2ˣ for x ≤ 127, 1 ulp. Below −126 the result is 0. Cheaper than eˣ: the reduction is exact and takes one step.
+// 2ˣ for x ≤ 127, 1.2 ulp. Below −126 the result is 0. Cheaper than eˣ: the reduction is exact and takes one step.
 inline f32x16 exp2(const f32x16& x) {
   const f32x16 magic = splat(12583039.0f);  // 1.5 · 2²³ + 127: the low bits of the sum are the biased exponent
   const f32x16 sum = x + magic;

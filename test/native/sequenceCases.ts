@@ -106,7 +106,7 @@ function attention(): OperationCase[] {
           title,
           inputs: [q, k, v, ...rest, out, logsumexp, dOut],
           attributes,
-          half: [8],
+          half: [0, 1, 2, 8],
         },
       ];
     },
