@@ -21,6 +21,7 @@ const layers = [
   'generate',
   'bench',
   'report',
+  'study',
   'cli',
 ];
 const maximumLines = 400;
