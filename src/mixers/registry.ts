@@ -9,6 +9,7 @@ import { mamba1 } from './mamba1/mamba1.ts';
 import { mamba2 } from './mamba2/mamba2.ts';
 import { memoryMamba2 } from './memory-mamba2/memoryMamba2.ts';
 import { mlp } from './mlp/mlp.ts';
+import { moe } from './moe/moe.ts';
 
 /** All layers, in the order in which they are listed to people. */
 export const layers: readonly RegisteredLayer[] = [
@@ -20,6 +21,7 @@ export const layers: readonly RegisteredLayer[] = [
   hyenaLi,
   memoryMamba2,
   mlp,
+  moe,
 ];
 
 export function findLayer(name: string): RegisteredLayer {

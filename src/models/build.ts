@@ -3,7 +3,7 @@ import type { BlockSummary, StateBinding } from '../blocks/index.ts';
 import { buildBlocks } from '../blocks/index.ts';
 import type { Graph, Tensor } from '../graph/index.ts';
 import { BraidError } from '../graph/index.ts';
-import type { LayerContext, ParameterSpec } from '../nn/index.ts';
+import type { Adaptation, LayerContext, ParameterSpec } from '../nn/index.ts';
 import { ParameterList, parameter, scaled } from '../nn/index.ts';
 import { embedding, rmsNorm } from '../ops/index.ts';
 import type { ModelConfig } from './config.ts';
@@ -18,7 +18,7 @@ export interface ModelOptions {
   readonly start?: number;
   /** Carry states from piece to piece, with room for `capacity` tokens. */
   readonly states?: { readonly capacity: number };
-  /** The graph is that of a training step: fixed tensors that layers adapt get their new values. */
+  /** The graph is that of a training step: layers then say how they move fixed tensors. */
   readonly training?: boolean;
 }
 
@@ -32,6 +32,8 @@ export interface BuiltModel {
   readonly parameters: readonly ParameterSpec[];
   /** Persistent sources that the program reads and assigns; empty without `states`. */
   readonly states: readonly StateBinding[];
+  /** How layers move fixed tensors; empty unless `training` is asked for. */
+  readonly adaptations: readonly Adaptation[];
   /** What the branches of parallel and routed blocks were given. */
   readonly blocks: readonly BlockSummary[];
 }
@@ -55,6 +57,7 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
     : undefined;
   const parameters = new ParameterList();
   const deviation = config.initialDeviation;
+  const adaptations: Adaptation[] | undefined = options.training ? [] : undefined;
   const context: LayerContext = {
     graph,
     batch,
@@ -66,7 +69,7 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
     deviation,
     residualDeviation: deviation / Math.sqrt(2 * blocks.length),
     normalizeOutput: false,
-    training: options.training,
+    adaptations,
     parameters,
   };
   const weight = (scope: string): Tensor =>
@@ -91,6 +94,7 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
     inputs: { ids, positions, ...(documents ? { documents } : {}) },
     parameters: parameters.specs,
     states: built.states,
+    adaptations: adaptations ?? [],
     blocks: built.blocks,
   };
 }

@@ -3,6 +3,7 @@
  * Shapes: B batch, L length, D width.
  */
 import type { Graph, Shape, Tensor } from '../graph/index.ts';
+import type { Adaptation } from './adaptation.ts';
 import type { Adapters } from './adapters.ts';
 import type { Handover } from './handover.ts';
 import type { Initializer, ParameterList, ParameterSpec } from './parameters.ts';
@@ -32,8 +33,8 @@ export interface LayerContext {
   readonly scaleOutput?: boolean | undefined;
   /** Whether a mixer ends with its output projection. Not given: it does. */
   readonly projectOutput?: boolean | undefined;
-  /** Whether the graph is that of a training step: layers then assign new values to fixed tensors that they adapt. */
-  readonly training?: boolean | undefined;
+  /** In the graph of a training step: where layers say how they move fixed tensors. */
+  readonly adaptations?: Adaptation[] | undefined;
   /** What layers before this one left for later ones; see handover.ts. */
   readonly handover?: Handover | undefined;
   /** Low-rank parts that linear layers add to their weights; absent where they add none. */

@@ -18,7 +18,7 @@ import { Graph } from '../graph/index.ts';
 import type { BuiltModel } from '../models/build.ts';
 import { buildModel } from '../models/build.ts';
 import type { ModelConfig } from '../models/config.ts';
-import type { ParameterSpec } from '../nn/index.ts';
+import type { Adaptation, ParameterSpec } from '../nn/index.ts';
 import { accumulate, linearCrossEntropy } from '../ops/index.ts';
 import type { FrozenTrainConfig, Precision } from './config.ts';
 import { addUpdate } from './update.ts';
@@ -78,16 +78,20 @@ export function buildTraining(model: ModelConfig, train: ProgramConfig): Trainin
   const shadows = built.parameters.filter((spec) => last.graph.findSource('shadow', spec.name));
   const total = map(differentiated.map(loss));
   const common = { parameters: built.parameters, shadows, flopsPerStep, blocks: built.blocks };
+  const adaptations = built.adaptations.map(({ target, observed, rule }) => {
+    return { target: map(differentiated.map(target)), observed: map(differentiated.map(observed)), rule };
+  });
   if (train.accumulation === 1) {
+    adapt(last.graph, adaptations);
     addUpdate(last.graph, gradients, total, train);
     last.graph.output('loss', total);
     return { ...common, step: finish(last.graph, 'train', train) };
   }
-  addAccumulation(last.graph, gradients, total);
+  addAccumulation(last.graph, gradients, total, adaptations);
   return {
     ...common,
     step: finish(last.graph, 'gradients', train),
-    update: updateProgram([...gradients.keys()], shadows, train),
+    update: updateProgram([...gradients.keys()], shadows, adaptations, train),
   };
 }
 
@@ -127,7 +131,24 @@ function finish(
   return compile(optimize(graph, precision), { name, threads, lanes });
 }
 
-function addAccumulation(graph: Graph, gradients: ReadonlyMap<ParameterSpec, Tensor>, loss: Tensor): void {
+/** Assigns the new values of fixed tensors. */
+function adapt(graph: Graph, adaptations: readonly Adaptation[]): void {
+  graph.at({ path: 'adapt', direction: 'update' }, () => {
+    for (const { target, observed, rule } of adaptations) graph.assign(target, rule(target, observed));
+  });
+}
+
+/** What adaptations read, summed over the parts of a step: one buffer per fixed tensor. */
+function observedSum(graph: Graph, { target, observed }: Adaptation): Tensor {
+  return graph.source('gradient', `${target.name} observed`, observed.shape);
+}
+
+function addAccumulation(
+  graph: Graph,
+  gradients: ReadonlyMap<ParameterSpec, Tensor>,
+  loss: Tensor,
+  adaptations: readonly Adaptation[],
+): void {
   const keep = graph.source('input', 'keep', [1]);
   graph.at({ path: 'accumulate', direction: 'update' }, () => {
     for (const [spec, gradient] of gradients) {
@@ -136,6 +157,10 @@ function addAccumulation(graph: Graph, gradients: ReadonlyMap<ParameterSpec, Ten
     }
     const total = graph.source('gradient', TOTAL_LOSS, [1]);
     graph.assign(total, accumulate(total, loss, keep));
+    for (const adaptation of adaptations) {
+      const sum = observedSum(graph, adaptation);
+      graph.assign(sum, accumulate(sum, adaptation.observed, keep));
+    }
   });
   graph.output('loss', loss);
 }
@@ -144,6 +169,7 @@ function addAccumulation(graph: Graph, gradients: ReadonlyMap<ParameterSpec, Ten
 function updateProgram(
   updated: readonly ParameterSpec[],
   shadows: readonly ParameterSpec[],
+  adaptations: readonly Adaptation[],
   train: ProgramConfig,
 ): Program {
   const graph = new Graph();
@@ -151,6 +177,14 @@ function updateProgram(
   for (const { name, shape } of shadows) graph.source('shadow', name, shape, 'bfloat16');
   const loss = graph.source('gradient', TOTAL_LOSS, [1]);
   addUpdate(graph, gradients, loss, train);
+  adapt(
+    graph,
+    adaptations.map((adaptation) => ({
+      ...adaptation,
+      target: graph.source('parameter', adaptation.target.name, adaptation.target.shape),
+      observed: observedSum(graph, adaptation),
+    })),
+  );
   graph.output('loss', loss);
   return compile(graph, { name: 'update', threads: train.threads });
 }

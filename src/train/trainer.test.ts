@@ -37,6 +37,13 @@ const models = {
     ...sections,
     routing: { strategy: 'chunks', chunk: 3 },
   },
+  experts: {
+    pattern: 'mamba1+moe',
+    width: 8,
+    vocabulary: 257,
+    mamba1: { state: 2 },
+    moe: { experts: 3, chosen: 1, width: 8, router: 'sigmoid', shared: 4, balance: 0.1 },
+  },
 };
 
 function configOf(model: unknown, train: Readonly<Record<string, unknown>> = {}): FrozenRunConfig {
@@ -100,10 +107,13 @@ describe('training', () => {
     expect(losses.at(-1)).toBeLessThan(4);
   });
 
-  it('with accumulation equals one larger batch', async () => {
+  it.each([
+    ['sequential', models.sequential],
+    ['experts', models.experts],
+  ])('with accumulation equals one larger batch: %s', async (_, model) => {
     const train = { precision: 'float64', steps: 2 };
-    const large = trainerOf(configOf(models.sequential, { ...train, batch: 4 }));
-    const small = trainerOf(configOf(models.sequential, { ...train, batch: 1, accumulation: 4 }));
+    const large = trainerOf(configOf(model, { ...train, batch: 4 }));
+    const small = trainerOf(configOf(model, { ...train, batch: 1, accumulation: 4 }));
     for (const trainer of [large, small]) await trainer.initialize();
     for (let step = 0; step < 2; step++) {
       const [a, b] = [await large.step(), await small.step()];
@@ -116,6 +126,16 @@ describe('training', () => {
       const other = small.persistent.parameters[index].data;
       expect(Math.max(...data.map((value, i) => Math.abs(value - other[i])))).toBeLessThan(1e-8);
     });
+  });
+
+  it.each([1, 3])('moves the balance of experts once per step, with %d parts', async (accumulation) => {
+    const trainer = trainerOf(configOf(models.experts, { precision: 'float64', accumulation }));
+    await trainer.initialize();
+    const balance = trainer.persistent.parameters.find(({ key }) => key.endsWith('balance'))?.data ?? [];
+    await trainer.step();
+    expect(Math.max(...balance)).toBeCloseTo(0.1, 6);
+    expect(Math.min(...balance)).toBeCloseTo(-0.1, 6);
+    trainer.dispose();
   });
 
   it('with recomputation gives the same figures', async () => {

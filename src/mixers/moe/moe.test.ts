@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compile, storeKey } from '../../compiler/index.ts';
+import type { Adaptation } from '../../nn/index.ts';
 import { relativeError } from '../../ops/sequenceTesting.ts';
 import { createReferenceExecutor } from '../../runtime/index.ts';
 import type { Run } from '../testing.ts';
@@ -73,9 +74,14 @@ describe('moe', () => {
   it('balances while it trains, and only then', async () => {
     const options = { experts: 4, chosen: 1, width: 4, router: 'sigmoid', balance: 0.25 };
     const build = (training: boolean) => {
-      const context = { ...testContext({ width: 3, batch: 1, length: 6 }), training };
+      const adaptations: Adaptation[] = [];
+      const context = testContext({ width: 3, batch: 1, length: 6 });
       const x = context.graph.source('input', 'x', [1, 6, 3]);
-      context.graph.output('y', moe.forward(x, options, context).output);
+      const told = training ? { ...context, adaptations } : context;
+      context.graph.output('y', moe.forward(x, options, told).output);
+      for (const { target, observed, rule } of adaptations) {
+        context.graph.assign(target, rule(target, observed));
+      }
       return context;
     };
     expect(build(false).graph.assignments.size).toBe(0);

@@ -85,8 +85,14 @@ function mixExperts(
   const { width, deviation, residualDeviation } = context;
   const hidden = given.width ?? defaultHidden(kind, width);
   const { order, offsets, load } = groupTokens(index, { experts });
-  if (bias && context.training)
-    context.graph.assign(bias, balanceBias(bias, load, { rate: balanceOf(given) }));
+  if (bias) {
+    const rate = balanceOf(given);
+    context.adaptations?.push({
+      target: bias,
+      observed: load,
+      rule: (from, total) => balanceBias(from, total, { rate }),
+    });
+  }
 
   const rows = gatherRows(x, order, { repeat: chosen });
   const weight = (name: string, outputs: number, inputs: number, start: number): Tensor =>

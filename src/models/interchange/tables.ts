@@ -39,12 +39,12 @@ export function mlp(from: string, to: string): readonly MappingRule[] {
   ];
 }
 
-/** A matrix per expert there, one tensor of all of them here. */
+/** A router and a matrix per expert there, one tensor of all experts here. */
 export function experts(from: string, to: string, count: number): readonly MappingRule[] {
   const projections = ['gate', 'up', 'down'];
   const slices = projections.flatMap((name) =>
     Array.from({ length: count }, (_, index): MappingRule => {
-      const slice = `${to}.${name}.weight`;
+      const slice = `${to}.experts.${name}.weight`;
       return { from: `${from}.experts.${index}.${name}_proj.weight`, to: { slice, index } };
     }),
   );

@@ -62,7 +62,7 @@ export const jamba: Family = {
         convolution: fields.size('mamba_d_conv', { or: 4 }),
         convolutionBias: fields.flag('mamba_conv_bias', { or: true }),
         bias: fields.flag('mamba_proj_bias', { or: false }),
-        dtRank: readRank(fields, 'mamba_dt_rank'),
+        dtRank: readRank(fields, 'mamba_dt_rank', width),
         norms: true,
       },
       mlp: { width: hidden },
@@ -117,11 +117,7 @@ export const jamba: Family = {
         ...linear(`${from}.pre_ff_layernorm`, `${channel.path}.norm`),
         ...(channel.layer.type === 'mlp'
           ? mlp(`${from}.feed_forward`, channel.path)
-          : experts(
-              `${from}.feed_forward`,
-              `${channel.path}.experts`,
-              Number(channel.layer.options.experts),
-            )),
+          : experts(`${from}.feed_forward`, channel.path, Number(channel.layer.options.experts))),
       ];
     }),
   ],

@@ -4,8 +4,8 @@ import type { Fields } from '../fields.ts';
 import { ends, linear, mamba1 } from '../tables.ts';
 
 /** The rank of the time step: `auto` is the width over 16, rounded up. */
-export function readRank(fields: Fields, key: string): number | 'auto' {
-  return fields.is(key, 'auto') || !fields.has(key) ? 'auto' : fields.size(key);
+export function readRank(fields: Fields, key: string, width: number): number {
+  return fields.is(key, 'auto') || !fields.has(key) ? Math.ceil(width / 16) : fields.size(key);
 }
 
 export const mamba: Family = {
@@ -14,9 +14,10 @@ export const mamba: Family = {
   forms: ['mamba1'],
   read(fields) {
     fields.only('hidden_act', 'silu');
+    const width = fields.size('hidden_size');
     return {
       pattern: `mamba1*${fields.size('num_hidden_layers')}`,
-      width: fields.size('hidden_size'),
+      width,
       vocabulary: fields.size('vocab_size'),
       tiedHead: fields.flag('tie_word_embeddings', { or: true }),
       normEpsilon: fields.number('layer_norm_epsilon', { or: 1e-5 }),
@@ -27,7 +28,7 @@ export const mamba: Family = {
         convolution: fields.size('conv_kernel', { or: 4 }),
         convolutionBias: fields.flag('use_conv_bias', { or: true }),
         bias: fields.flag('use_bias', { or: false }),
-        dtRank: readRank(fields, 'time_step_rank'),
+        dtRank: readRank(fields, 'time_step_rank', width),
         norms: false,
       },
     };

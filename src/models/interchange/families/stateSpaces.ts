@@ -13,14 +13,14 @@ export function isStateSpaces(fields: Fields): boolean {
   return fields.has('d_model') && fields.has('n_layer');
 }
 
-function readMamba1(ssm: Fields): Json {
+function readMamba1(ssm: Fields, width: number): Json {
   return {
     state: ssm.size('d_state', { or: 16 }),
     expand: ssm.number('expand', { or: 2 }),
     convolution: ssm.size('d_conv', { or: 4 }),
     convolutionBias: ssm.flag('conv_bias', { or: true }),
     bias: ssm.flag('bias', { or: false }),
-    dtRank: readRank(ssm, 'dt_rank'),
+    dtRank: readRank(ssm, 'dt_rank', width),
   };
 }
 
@@ -68,7 +68,7 @@ export const stateSpaces: Family = {
       vocabulary: Math.ceil(fields.size('vocab_size') / multiple) * multiple,
       tiedHead: fields.flag('tie_embeddings', { or: true }),
       normEpsilon: fields.number('norm_epsilon', { or: 1e-5 }),
-      [type]: second ? readMamba2(ssm, width) : readMamba1(ssm),
+      [type]: second ? readMamba2(ssm, width) : readMamba1(ssm, width),
     };
   },
   rules: ({ config, blocks }) => [
