@@ -15,6 +15,10 @@ const commands: Readonly<Record<string, Entry>> = {
   presets: { summary: 'the published configurations, by name', load: () => import('./presets.ts') },
   train: { summary: 'train a model, or resume a run', load: () => import('./train.ts') },
   compare: { summary: 'train several models alike and compare them', load: () => import('./compare.ts') },
+  evaluate: {
+    summary: 'what a trained model knows: bits per byte, tasks',
+    load: () => import('./evaluate.ts'),
+  },
   generate: { summary: 'continue a text with a trained run', load: () => import('./generate.ts') },
   import: { summary: 'make a run of a Hugging Face folder', load: () => import('./import.ts') },
   export: { summary: 'write a run as a Hugging Face folder', load: () => import('./export.ts') },
