@@ -14,17 +14,21 @@ export const peakSizes = [
   { m: 2048, k: 768, n: 65536 },
 ] as const;
 
+type Size = Peak['sizes'][number];
+
 export interface PeakOptions {
   /** Precision of the operands; accumulation is always float32. */
   readonly precision: 'float32' | 'bfloat16';
   /** Time to spend on each size, in seconds. */
   readonly seconds?: number;
+  /** Default: `peakSizes`. */
+  readonly sizes?: readonly Omit<Size, 'flopsPerSecond'>[];
 }
 
 /** Measures all sizes and keeps the best run of each; the peak is the best of them. */
 export async function measurePeak(executor: Executor, options: PeakOptions): Promise<Peak> {
   const sizes = [];
-  for (const size of peakSizes) {
+  for (const size of options.sizes ?? peakSizes) {
     sizes.push({
       ...size,
       flopsPerSecond: await measureProduct(executor, size, options.precision, options.seconds ?? 0.7),
@@ -52,7 +56,7 @@ export function betterPeak(a: Peak, b: Peak): Peak {
 
 async function measureProduct(
   executor: Executor,
-  { m, k, n }: (typeof peakSizes)[number],
+  { m, k, n }: Omit<Size, 'flopsPerSecond'>,
   dtype: DType,
   seconds: number,
 ): Promise<number> {

@@ -1,47 +1,101 @@
-/** Training speed of one model on random tokens: what the machine does, whatever the text. */
-
+/** Training speed on random tokens: what the machine does, whatever the text. A sample is one optimizer step. */
 import type { ModelConfig } from '../models/index.ts';
-import { planModel } from '../models/plan.ts';
 import { randomStream } from '../nn/random.ts';
 import type { Executor } from '../runtime/index.ts';
-import type { FrozenTrainConfig, MemoryPlan } from '../train/index.ts';
+import type { FrozenTrainConfig, TrainingPrograms } from '../train/index.ts';
 import { Trainer, tokensPerStep } from '../train/index.ts';
+import type { Effort, Machine } from './machine.ts';
+import type { Measurement, Subject, Work } from './measurement.ts';
 import { peakMemory, resetPeakMemory } from './memory.ts';
+import { ProfileRecorder } from './profile.ts';
+import { workOf } from './programWork.ts';
+import { inRounds, shareSamples } from './rounds.ts';
 import { type Spread, spread } from './statistics.ts';
 
-export interface TrainingSpeed {
-  readonly name: string;
-  readonly batch: number;
-  readonly length: number;
-  readonly precision: string;
-  readonly threads: number;
-  readonly executor: string;
-  readonly steps: number;
-  readonly stepSeconds: Spread;
-  readonly tokensPerSecond: number;
-  readonly flopsPerToken: { readonly forward: number; readonly training: number };
-  /** Model FLOPs of a step, and those that the kernels executed, recomputation included. */
-  readonly flopsPerStep: { readonly model: number; readonly executed: number };
-  readonly laneBalance: number | null;
-  readonly plannedMemory: MemoryPlan;
-  /** Arena over the largest sum of simultaneously live tensors. */
-  readonly arenaOverLive: number;
-  readonly peakMemoryBytes: number | null;
+export interface TrainingSubject {
+  readonly subject: Subject;
+  readonly model: ModelConfig;
+  readonly train: FrozenTrainConfig;
+  readonly executor: Executor;
 }
 
 export interface TrainingBench {
+  readonly subjects: readonly TrainingSubject[];
+  /** Measured steps of each subject over all rounds; in every round some more go before them and are not counted. */
+  readonly steps: number;
+  readonly rounds: number;
+  /** Adds steps in which every call is timed. */
+  readonly profile?: boolean;
+  readonly effort?: Effort | undefined;
+  readonly onStep?: (subject: Subject, done: number) => void;
+}
+
+export interface TrainingBenchResult {
+  readonly machine: Machine;
+  readonly measurements: readonly Measurement[];
+  /** Recorders of the last round, by subject; empty without `profile`. */
+  readonly recorders: readonly ProfileRecorder[];
+}
+
+const warmup = 2;
+const profiledSteps = 3;
+
+export async function benchTraining(bench: TrainingBench): Promise<TrainingBenchResult> {
+  const { subjects, rounds, effort } = bench;
+  const samples = shareSamples(bench.steps, rounds);
+  const done = new Map<TrainingSubject, number>();
+  // The subject with the most threads stands for the machine.
+  const [{ executor }] = [...subjects].sort((a, b) => b.executor.threads - a.executor.threads);
+  const { machine, results } = await inRounds(
+    { rounds, executor, effort },
+    subjects.map((subject) => (round: number) => {
+      const { model, train, executor } = subject;
+      return measureTraining({
+        model,
+        train,
+        executor,
+        steps: samples[round],
+        profile: bench.profile === true && round === rounds - 1,
+        onStep: () => {
+          const count = (done.get(subject) ?? 0) + 1;
+          done.set(subject, count);
+          bench.onStep?.(subject.subject, count);
+        },
+      });
+    }),
+  );
+  const recorders = results.flatMap((visits) =>
+    visits.flatMap(({ recorder }) => (recorder ? [recorder] : [])),
+  );
+  return {
+    machine,
+    measurements: subjects.map((subject, index) => summarize(subject, results[index], machine)),
+    recorders,
+  };
+}
+
+/** Steps of one trainer, opened for them and closed after. */
+export interface TrainingVisit {
+  readonly seconds: readonly number[];
+  readonly stepSeconds: Spread;
+  readonly balances: readonly number[];
+  readonly work: Work;
+  readonly memory: NonNullable<Measurement['memory']>;
+  readonly recorder?: ProfileRecorder;
+}
+
+export interface VisitOptions {
   readonly model: ModelConfig;
   readonly train: FrozenTrainConfig;
   readonly executor: Executor;
   /** Measured steps; two more go before them and are not counted. */
   readonly steps: number;
-  readonly onStep?: (done: number) => void;
+  readonly profile?: boolean;
+  readonly onStep?: () => void;
 }
 
-const warmup = 2;
-
-export async function measureTraining(bench: TrainingBench): Promise<TrainingSpeed> {
-  const { model, train, executor, steps } = bench;
+export async function measureTraining(options: VisitOptions): Promise<TrainingVisit> {
+  const { model, train, executor, steps, profile = false } = options;
   const counted = resetPeakMemory();
   const trainer = new Trainer({ model, train, executor, text: randomText(model.vocabulary, train) });
   try {
@@ -53,37 +107,77 @@ export async function measureTraining(bench: TrainingBench): Promise<TrainingSpe
       if (step < warmup) continue;
       seconds.push(tokensPerStep(train) / tokensPerSecond);
       if (laneBalance !== undefined) balances.push(laneBalance);
-      bench.onStep?.(seconds.length);
+      options.onStep?.();
     }
-    const stepSeconds = spread(seconds);
-    const { step, update, flopsPerStep } = trainer.programs;
-    const executed = [step, ...(update ? [update] : [])]
-      .flatMap(({ calls }) => calls)
-      .reduce((sum, { flops }) => sum + flops, 0);
+    const recorder = profile ? await profileSteps(trainer) : undefined;
+    const { step } = trainer.programs;
     return {
-      name: model.name ?? 'model',
-      batch: train.batch,
-      length: train.length,
-      precision: train.precision,
-      threads: executor.threads,
-      executor: executor.name,
-      steps,
-      stepSeconds,
-      tokensPerSecond: tokensPerStep(train) / stepSeconds.median,
-      flopsPerToken: planModel(model, { length: train.length }).flopsPerToken,
-      flopsPerStep: { model: flopsPerStep, executed: executed * train.accumulation },
-      laneBalance: balances.length > 0 ? spread(balances).median : null,
-      plannedMemory: trainer.memory,
-      arenaOverLive: step.arenaBytes / step.peakLiveBytes,
-      peakMemoryBytes: counted ? peakMemory() : null,
+      seconds,
+      stepSeconds: spread(seconds),
+      balances,
+      work: trainingWork(trainer.programs, train),
+      memory: {
+        planned: trainer.memory.total,
+        peak: counted ? peakMemory() : null,
+        arenaOverLive: step.arenaBytes / step.peakLiveBytes,
+      },
+      ...(recorder ? { recorder } : {}),
     };
   } finally {
     trainer.dispose();
   }
 }
 
+/** The program that does most of a step: the whole of it, or the gradients of one part where steps accumulate. */
+async function profileSteps(trainer: Trainer): Promise<ProfileRecorder> {
+  const recorder = new ProfileRecorder(trainer.programs.step);
+  for (let step = 0; step < profiledSteps; step++) {
+    await trainer.step({
+      observe: (program, { calls, seconds }) => {
+        if (program === recorder.program && calls) recorder.add(calls, seconds);
+      },
+    });
+  }
+  return recorder;
+}
+
+/** Work of one optimizer step. */
+export function trainingWork(
+  { step, update, flopsPerStep }: TrainingPrograms,
+  train: FrozenTrainConfig,
+): Work {
+  const parts = [...Array.from({ length: train.accumulation }, () => step), ...(update ? [update] : [])];
+  return { tokens: tokensPerStep(train), modelFlops: flopsPerStep, ...workOf(parts) };
+}
+
+function summarize(
+  { subject, train, executor }: TrainingSubject,
+  visits: readonly TrainingVisit[],
+  machine: Machine,
+): Measurement {
+  const [{ work, memory }] = visits;
+  const balances = visits.flatMap((one) => one.balances);
+  const recorder = visits.at(-1)?.recorder;
+  return {
+    subject,
+    precision: train.precision,
+    threads: executor.threads,
+    executor: executor.name,
+    seconds: visits.flatMap(({ seconds }) => seconds),
+    work,
+    memory: { ...memory, peak: largest(visits.map((one) => one.memory.peak)) },
+    ...(balances.length > 0 ? { laneBalance: spread(balances).median } : {}),
+    ...(recorder ? { profile: recorder.profile(machine) } : {}),
+  };
+}
+
+function largest(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length > 0 ? Math.max(...known) : null;
+}
+
 /** One document of random tokens, long enough for a few steps; the loader goes round it. */
-function randomText(vocabulary: number, train: FrozenTrainConfig) {
+export function randomText(vocabulary: number, train: FrozenTrainConfig) {
   const stream = randomStream(train.seed, 'bench');
   const count = 4 * tokensPerStep(train) + 1;
   const tokens = Int32Array.from({ length: count }, (_, index) => stream.uint32(index) % vocabulary);

@@ -26,6 +26,13 @@ export function formatBytes(bytes: number): string {
   return unit === 0 ? `${value} B` : `${significant(value, 3)} ${units[unit]}`;
 }
 
+/** A measured time with four significant digits: `1.276 s`, `12.34 ms`, `45.10 µs`. */
+export function formatSeconds(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '?';
+  if (seconds >= 1) return `${significant(seconds, 4)} s`;
+  return seconds >= 1e-3 ? `${significant(seconds * 1e3, 4)} ms` : `${significant(seconds * 1e6, 4)} µs`;
+}
+
 /** Seconds as `0.8 s`, `12 s`, `3:05`, `2:10:00`. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?';

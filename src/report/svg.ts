@@ -49,3 +49,12 @@ export function linearScale(low: number, high: number, from: number, to: number,
   }
   return { at: (value) => from + ((value - low) / span) * (to - from), ticks };
 }
+
+/** A logarithmic scale whose ticks are powers of ten; both ends must be above zero. */
+export function logScale(low: number, high: number, from: number, to: number): Scale {
+  const start = Math.log10(low);
+  const span = Math.log10(high) - start || 1;
+  const ticks: number[] = [];
+  for (let power = Math.ceil(start - 1e-9); power <= start + span + 1e-9; power++) ticks.push(10 ** power);
+  return { at: (value) => from + ((Math.log10(value) - start) / span) * (to - from), ticks };
+}

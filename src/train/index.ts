@@ -13,6 +13,7 @@ export {
   asFrozen,
   dataConfigSchema,
   freeze,
+  freezeTrain,
   parseRunConfig,
   runConfigSchema,
   tokensPerStep,
@@ -34,5 +35,5 @@ export { createRun, isRun, openRun, requireNoRun, writeEnvironment } from './run
 export type { Schedule } from './schedule.ts';
 export { learningRate } from './schedule.ts';
 export { refreshShadows } from './shadows.ts';
-export type { TrainerSetup } from './trainer.ts';
+export type { StepOptions, TrainerSetup } from './trainer.ts';
 export { Trainer } from './trainer.ts';

@@ -2,6 +2,8 @@
  * A model in training: its programs, its tensors and its place in the text. A step is one call of `step`; everything that
  * the next step depends on is in `persistent` and `progress`, so that saving both and restoring them repeats the bits.
  */
+
+import type { Program } from '../compiler/index.ts';
 import type { LoaderState, Rows, TokenStream } from '../data/index.ts';
 import { fingerprint, Loader } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
@@ -13,6 +15,7 @@ import type {
   LaneStatistics,
   LoadedProgram,
   NonFinite,
+  RunStatistics,
   Store,
   StoredTensor,
 } from '../runtime/executor.ts';
@@ -34,6 +37,16 @@ export interface TrainerSetup {
   readonly train: FrozenTrainConfig;
   readonly executor: Executor;
   readonly text: TokenStream;
+}
+
+export interface StepOptions {
+  /** Called after every run of a program, with the times of its calls; asking for them reads the clock at every call. */
+  readonly observe?: (program: Program, statistics: RunStatistics) => void;
+}
+
+interface RunStep {
+  readonly check?: boolean;
+  readonly observe?: StepOptions['observe'] | undefined;
 }
 
 export class Trainer {
@@ -125,7 +138,7 @@ export class Trainer {
    * Does one optimizer step and returns its figures. A loss or gradient norm that is not finite is a
    * `BraidError('diverged')` that names the first layer at fault; the weights are then those before the step.
    */
-  async step(): Promise<StepMetrics> {
+  async step({ observe }: StepOptions = {}): Promise<StepMetrics> {
     const { config } = this;
     const step = this.#progress.step + 1;
     const from = this.#loader.state;
@@ -142,8 +155,8 @@ export class Trainer {
     numberInput(this.#update.inputs, 'learningRate')[0] = rate;
     numberInput(this.#update.inputs, 'step')[0] = step;
     numberInput(this.#update.inputs, 'maxNorm')[0] = config.clip;
-    const { loss, balance } = await this.#gradients();
-    if (this.#update !== this.#step) await this.#update.run();
+    const { loss, balance } = await this.#gradients({ observe });
+    if (this.#update !== this.#step) await this.#run(this.#update, { observe });
     const gradientNorm = numberInput(this.#update.outputs, 'norm')[0];
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw await this.#explainDivergence(step, from, loss, gradientNorm);
@@ -171,7 +184,10 @@ export class Trainer {
   }
 
   /** Runs the forward and backward passes of a step on the next rows; returns the loss and the balance of the lanes. */
-  async #gradients(check = false): Promise<{ loss: number; balance: number | undefined }> {
+  async #gradients({
+    check = false,
+    observe,
+  }: RunStep): Promise<{ loss: number; balance: number | undefined }> {
     const { batch, length, accumulation } = this.config;
     // Every position of a training row has a target, so all weigh the same.
     numberInput(this.#step.inputs, 'weights').fill(1 / (accumulation * batch * length));
@@ -180,10 +196,16 @@ export class Trainer {
     for (let part = 0; part < accumulation; part++) {
       this.#loader.fill(this.#rows, batch);
       if (accumulation > 1) numberInput(this.#step.inputs, 'keep')[0] = part === 0 ? 0 : 1;
-      lanes.push(...(await this.#step.run({ check })).lanes);
+      lanes.push(...(await this.#run(this.#step, { check, observe })).lanes);
       loss += numberInput(this.#step.outputs, 'loss')[0];
     }
     return { loss, balance: laneBalance(lanes) };
+  }
+
+  async #run(program: LoadedProgram, { check = false, observe }: RunStep): Promise<RunStatistics> {
+    const statistics = await program.run({ check, profile: observe !== undefined });
+    observe?.(program.program, statistics);
+    return statistics;
   }
 
   /** Runs the step again, stopping at the first call whose result is not finite. The update changes nothing then. */
@@ -192,7 +214,7 @@ export class Trainer {
     let origin = 'a second run of the step in checked mode found every single result finite';
     let cause: unknown;
     try {
-      await this.#gradients(true);
+      await this.#gradients({ check: true });
     } catch (error) {
       cause = error;
       if (!(error instanceof BraidError) || error.code !== 'diverged') throw error;

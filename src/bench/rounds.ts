@@ -1,0 +1,32 @@
+/**
+ * Measuring several things fairly on a machine that is not equally fast all the time: everything is measured a little in
+ * every round, in turn, and the peaks of the machine before the first round and after each.
+ */
+import type { Executor } from '../runtime/index.ts';
+import { betterMachine, type Effort, type Machine, measureMachine } from './machine.ts';
+
+export interface Rounds {
+  readonly rounds: number;
+  /** Whose peaks are measured. */
+  readonly executor: Executor;
+  readonly effort?: Effort | undefined;
+}
+
+/** Runs every visit once per round; the results come in rounds, in the order of the visits. */
+export async function inRounds<T>(
+  { rounds, executor, effort }: Rounds,
+  visits: readonly ((round: number) => Promise<T>)[],
+): Promise<{ machine: Machine; results: readonly (readonly T[])[] }> {
+  let machine = await measureMachine(executor, effort);
+  const results: T[][] = visits.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, visit] of visits.entries()) results[index].push(await visit(round));
+    machine = betterMachine(machine, await measureMachine(executor, effort));
+  }
+  return { machine, results };
+}
+
+/** How many of `total` samples fall to each round: as even as possible, the first rounds get the rest. */
+export function shareSamples(total: number, rounds: number): number[] {
+  return Array.from({ length: rounds }, (_, round) => Math.floor((total + rounds - 1 - round) / rounds));
+}

@@ -1,0 +1,172 @@
+/** Measurements as people read them in a terminal or in Markdown. */
+import type { BenchKind, BenchReport, Figures, Measurement } from '../bench/measurement.ts';
+import { figuresOf } from '../bench/measurement.ts';
+import type { Profile, ProfileRow } from '../bench/profile.ts';
+import { formatBytes, formatCount, formatPercent, formatSeconds } from './format.ts';
+import type { Column, Row } from './table.ts';
+
+interface Shown {
+  readonly title: string;
+  /** Empty where a measurement has no such figure. */
+  cell(measurement: Measurement, figures: Figures): string;
+}
+
+const time: Shown = { title: 'time', cell: (_, { seconds }) => formatSeconds(seconds.median) };
+const around: Shown = {
+  title: 'spread',
+  cell: (_, { seconds }) => `${formatSeconds(seconds.low)} – ${formatSeconds(seconds.high)}`,
+};
+const tokens: Shown = {
+  title: 'tokens/s',
+  cell: (_, { tokensPerSecond }) => (tokensPerSecond === undefined ? '' : formatCount(tokensPerSecond)),
+};
+const mfu: Shown = { title: 'MFU', cell: (_, figures) => percent(figures.mfu) };
+const hardware: Shown = {
+  title: 'hardware',
+  cell: (_, { hardwareUtilisation }) => formatPercent(hardwareUtilisation),
+};
+const rate: Shown = {
+  title: 'FLOP/s',
+  cell: (_, { flopsPerSecond }) => formatCount(flopsPerSecond),
+};
+const traffic: Shown = {
+  title: 'bytes/s',
+  cell: (_, { bytesPerSecond }) => formatCount(bytesPerSecond),
+};
+const needed: Shown = {
+  title: 'needed',
+  cell: ({ work }) => (work.neededBytes === undefined ? '' : formatBytes(work.neededBytes)),
+};
+const bandwidth: Shown = { title: 'of bandwidth', cell: (_, figures) => percent(figures.bandwidthShare) };
+const balance: Shown = { title: 'balance', cell: ({ laneBalance }) => laneBalance?.toFixed(3) ?? 'off' };
+const planned: Shown = {
+  title: 'planned',
+  cell: ({ memory }) => (memory ? formatBytes(memory.planned) : ''),
+};
+const peak: Shown = {
+  title: 'peak memory',
+  cell: ({ memory }) => (memory ? (memory.peak === null ? 'unknown' : formatBytes(memory.peak)) : ''),
+};
+const precision: Shown = { title: 'precision', cell: (measurement) => measurement.precision };
+const threads: Shown = { title: 'threads', cell: (measurement) => String(measurement.threads) };
+
+const shown: Readonly<Record<BenchKind, readonly Shown[]>> = {
+  train: [precision, threads, time, around, tokens, mfu, hardware, balance, planned, peak],
+  generate: [precision, threads, time, around, tokens, needed, bandwidth],
+  operators: [precision, time, around, tokens, rate, traffic, hardware],
+  lanes: [precision, threads, time, around, tokens, mfu, balance],
+  scaling: [precision, threads, time, around, tokens, mfu, peak],
+  peers: [precision, threads, time, around, tokens, mfu],
+};
+
+const textual = new Set(['precision']);
+
+/** One row per measurement; the parts of the subject come first. */
+export function measurementTable(
+  { kind, machine }: Pick<BenchReport, 'kind' | 'machine'>,
+  measurements: readonly Measurement[],
+): { columns: readonly Column[]; rows: readonly Row[] } {
+  const parts = [...new Set(measurements.flatMap(({ subject }) => Object.keys(subject)))];
+  const columns: Column[] = [
+    ...parts.map((title) => {
+      const numeric = measurements.every(({ subject }) => typeof subject[title] !== 'string');
+      return { title, ...(numeric ? { align: 'right' as const } : {}) };
+    }),
+    ...shown[kind].map(({ title }) => (textual.has(title) ? { title } : { title, align: 'right' as const })),
+  ];
+  const rows = measurements.map((measurement) => {
+    const figures = figuresOf(measurement, machine);
+    return [
+      ...parts.map((part) => String(measurement.subject[part] ?? '')),
+      ...shown[kind].map(({ cell }) => cell(measurement, figures)),
+    ];
+  });
+  return { columns, rows };
+}
+
+/** What the figures are shares of and how they were counted, in one paragraph. */
+export function measurementNote({ kind, machine, environment }: BenchReport): string {
+  const { float32, bfloat16 } = machine.peaks;
+  const { read, readWrite, streamBytes } = machine.bandwidth;
+  return (
+    `Measured in this call, ${machine.times} times, the best counts: matrix product ${formatCount(float32.flopsPerSecond)}FLOP/s in float32 and ` +
+    `${formatCount(bfloat16.flopsPerSecond)}FLOP/s in bfloat16 (${bfloat16.source}; ${sizes(bfloat16)}); memory ` +
+    `${formatCount(read)}B/s read, ${formatCount(readWrite)}B/s read and written, streams of ${formatBytes(streamBytes)}. ` +
+    `${environment.cpu}, ${environment.cores} CPUs${environment.isa ? `, ${environment.isa}` : ''}. ` +
+    `Times are medians with their quarter points. ${explanation[kind]}`
+  );
+}
+
+const explanation: Readonly<Record<BenchKind, string>> = {
+  train:
+    'A step is everything, optimizer included. MFU counts model FLOPs (3 × forward, head included, causal scores), hardware ' +
+    'utilisation what the kernels executed.',
+  generate:
+    'Needed bytes: weights and states of one step, read once, states written where they change; their share of the read bandwidth.',
+  operators:
+    "Time of one run over all rows. 'inner' leaves out matrix products, which in a layer are its dense projections. " +
+    'Hardware utilisation counts what the kernels executed.',
+  lanes:
+    'Balance: busy time of the lanes over (lanes × the slowest lane). The same program without lanes is measured in turn.',
+  scaling: 'MFU is against the peak of the most threads.',
+  peers: 'Every system ran in a process of its own, in turn with the others.',
+};
+
+function sizes({ sizes: measured }: BenchReport['machine']['peaks']['float32']): string {
+  return measured
+    .map(({ m, k, n, flopsPerSecond }) => `${m}×${k}×${n} ${formatCount(flopsPerSecond)}`)
+    .join(', ');
+}
+
+function percent(share: number | undefined): string {
+  return share === undefined ? '' : formatPercent(share);
+}
+
+export const profileColumns: readonly Column[] = [
+  { title: 'name' },
+  { title: 'calls', align: 'right' },
+  { title: 'time', align: 'right' },
+  { title: 'share', align: 'right' },
+  { title: 'FLOP/s', align: 'right' },
+  { title: 'bytes/s', align: 'right' },
+  { title: '× roofline', align: 'right' },
+];
+
+/** Operations or layers of a profile, the slowest first; at most `most`, and what remains in one row. */
+export function profileRows(rows: readonly ProfileRow[], most = 25): Row[] {
+  const cells = rows
+    .slice(0, most)
+    .map((row) => [
+      row.name,
+      String(row.calls),
+      formatSeconds(row.seconds),
+      formatPercent(row.share),
+      row.flopsPerSecond > 0 ? formatCount(row.flopsPerSecond) : '',
+      formatCount(row.bytesPerSecond),
+      row.overRoofline === null ? '' : row.overRoofline.toFixed(1),
+    ]);
+  const rest = rows.slice(most);
+  if (rest.length === 0) return cells;
+  const total = (pick: (row: ProfileRow) => number) => rest.reduce((sum, row) => sum + pick(row), 0);
+  const seconds = formatSeconds(total(({ seconds }) => seconds));
+  const name = `${rest.length} more`;
+  return [
+    ...cells,
+    [
+      name,
+      String(total(({ calls }) => calls)),
+      seconds,
+      formatPercent(total(({ share }) => share)),
+      '',
+      '',
+      '',
+    ],
+  ];
+}
+
+export function profileNote({ program, runs, seconds }: Profile): string {
+  return (
+    `Program '${program}', ${runs} runs with the clock read at every call, ${formatSeconds(seconds)} each. × roofline: time over the ` +
+    'longer of FLOPs at the measured peak of their precision and bytes at the measured bandwidth; below 1 where data came from caches.'
+  );
+}
