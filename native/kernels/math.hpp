@@ -8,15 +8,17 @@ namespace braid::BRAID_VARIANT {
 constexpr float kLog2e = 1.44269504088896341f;
 constexpr float kLn2 = 0.693147180559945309f;
 
-// eʳ for |r| ≤ ln 2 / 2: the polynomial of Cephes' expf.
-inline f32x16 expNear(const f32x16& r) {
+// eʳ − 1 for |r| ≤ ln 2 / 2: the polynomial of Cephes' expf.
+inline f32x16 expm1Near(const f32x16& r) {
   f32x16 p = r * 1.9875691500e-4f + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  return p * (r * r) + r + 1.0f;
+  return p * (r * r) + r;
 }
+
+inline f32x16 expNear(const f32x16& r) { return expm1Near(r) + 1.0f; }
 
 // eˣ, 1 ulp. Below −87.3 the result is 0, above 88.7 infinity.
 // x = n·ln 2 + r; where there is no instruction for it, the scale 2ⁿ is applied in two steps, so that n = 128 works.
@@ -43,6 +45,9 @@ inline f32x16 exp(const f32x16& x) {
   return select(x < low, zero(), select(x > high, splat(__builtin_inff()), scaled));
 }
 #endif
+
+// eˣ − 1, 2 ulp, also close to 0.
+inline f32x16 expm1(const f32x16& x) { return select(abs(x) < 0.34657359f, expm1Near(x), exp(x) - 1.0f); }
 
 // 2ˣ for x ≤ 127, 1.2 ulp. Below −126 the result is 0. Cheaper than eˣ: the reduction is exact and takes one step.
 inline f32x16 exp2(const f32x16& x) {

@@ -6,6 +6,7 @@ KernelTable makeKernelTable() {
   KernelTable table;
   registerAttention(table);
   registerAttentionBackward(table);
+  registerBlockMatmul(table);
   registerConvolution(table);
   registerConvolutionBackward(table);
   registerElementwise(table);
@@ -14,6 +15,7 @@ KernelTable makeKernelTable() {
   registerExpertsMatmul(table);
   registerExpertsRows(table);
   registerFilterConvolution(table);
+  registerGatedDecay(table);
   registerLinearRecurrence(table);
   registerLoss(table);
   registerMatmul(table);

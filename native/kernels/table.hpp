@@ -7,6 +7,7 @@ namespace braid::BRAID_VARIANT {
 
 void registerAttention(KernelTable& table);
 void registerAttentionBackward(KernelTable& table);
+void registerBlockMatmul(KernelTable& table);
 void registerConvolution(KernelTable& table);
 void registerConvolutionBackward(KernelTable& table);
 void registerElementwise(KernelTable& table);
@@ -15,6 +16,7 @@ void registerExpertsChoice(KernelTable& table);
 void registerExpertsMatmul(KernelTable& table);
 void registerExpertsRows(KernelTable& table);
 void registerFilterConvolution(KernelTable& table);
+void registerGatedDecay(KernelTable& table);
 void registerLinearRecurrence(KernelTable& table);
 void registerLoss(KernelTable& table);
 void registerMatmul(KernelTable& table);

@@ -10,6 +10,7 @@ import { mamba2 } from './mamba2/mamba2.ts';
 import { memoryMamba2 } from './memory-mamba2/memoryMamba2.ts';
 import { mlp } from './mlp/mlp.ts';
 import { moe } from './moe/moe.ts';
+import { rgLru } from './rg-lru/rgLru.ts';
 
 /** All layers, in the order in which they are listed to people. */
 export const layers: readonly RegisteredLayer[] = [
@@ -19,6 +20,7 @@ export const layers: readonly RegisteredLayer[] = [
   hyenaSe,
   hyenaMr,
   hyenaLi,
+  rgLru,
   memoryMamba2,
   mlp,
   moe,

@@ -1,10 +1,10 @@
-/** Cases of the softmax of routers and of the way of tokens to experts and back. */
+/** Cases of the softmax of routers, of the way of tokens to experts and back, and of products with many small weights. */
 import { floats, givenFloats, integers, randomIntegers } from '../../src/ops/testing.ts';
 import type { Given, OperationCase } from './compare.ts';
 import { evaluatePlain } from './compare.ts';
 
 export function expertsCases(): OperationCase[] {
-  return [...softmaxes(), ...choices(), ...ways(), ...products(), ...balances()];
+  return [...softmaxes(), ...choices(), ...ways(), ...products(), ...blocks(), ...balances()];
 }
 
 /** Tokens, experts, choices of each token, width, columns of a weight. */
@@ -93,6 +93,24 @@ function ways(): OperationCase[] {
         attributes: stored,
         half: [0, 3],
       },
+    ];
+  });
+}
+
+/** Products with block-diagonal matrices. */
+function blocks(): OperationCase[] {
+  return sizes.flatMap(([tokens, count, , k, n]): OperationCase[] => {
+    const x = floats([tokens, count * k], { seed: 95 });
+    const w = floats([count, k, n], { seed: 96 });
+    const bias = floats([count, n], { seed: 97 });
+    const dy = floats([tokens, count * n], { seed: 98 });
+    const title = `${tokens} tokens, ${count} blocks of ${k} × ${n}`;
+    const stored = { attributes: { dtype: 'float32' }, half: [0, 1] };
+    const operation = 'blockMatmulBackward';
+    return [
+      { ...stored, operation: 'blockMatmul', title, inputs: [x, w, bias] },
+      { ...stored, operation: 'blockMatmul', title: `${title}, no bias`, inputs: [x, w, undefined] },
+      { operation, title, inputs: [x, w, dy], attributes: {}, half: [0, 1, 2] },
     ];
   });
 }

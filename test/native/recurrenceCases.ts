@@ -1,11 +1,11 @@
 /** Cases of the scan of Mamba-2, the filters of Hyena and the linear recurrence: documents, states, odd sizes. */
-import { floats } from '../../src/ops/testing.ts';
+import { floats, integers } from '../../src/ops/testing.ts';
 import type { OperationCase } from './compare.ts';
 import { evaluatePlain } from './compare.ts';
 import { historiesFor } from './histories.ts';
 
 export function recurrenceCases(): OperationCase[] {
-  return [...linear(), ...modal(), ...scan(), ...filters()];
+  return [...linear(), ...decays(), ...modal(), ...scan(), ...filters()];
 }
 
 function linear(): OperationCase[] {
@@ -40,6 +40,37 @@ function linear(): OperationCase[] {
         { operation, title: name, inputs: [a, h, ...rest, dh, dNext], attributes, half: [0, 1, 5] },
         { operation, title: `${name}, dh`, inputs: [a, h, ...rest, dh, undefined], attributes },
         { operation, title: `${name}, dState`, inputs: [a, h, ...rest, undefined, dNext], attributes },
+      ];
+    }),
+  );
+}
+
+function decays(): OperationCase[] {
+  const sizes = [
+    [1, 3],
+    [2, 16],
+    [9, 17],
+    [33, 70],
+    [5, 64],
+  ];
+  return sizes.flatMap(([length, channels], size) =>
+    historiesFor(size, length).flatMap(({ title, documents, state, document }): OperationCase[] => {
+      const tokens = [2, length, channels];
+      const [r, i, x] = [151, 152, 153].map((seed) => floats(tokens, { seed, low: -4, high: 4 }));
+      // From a memory of a token to one of half a million, where a² rounds to 1.
+      const lambda = floats([channels], { seed: 154, low: -15, high: 1 });
+      const used = state ? integers([2], [0, 7]) : undefined;
+      const inputs = [r, i, x, lambda, documents, document, used];
+      const [da, dy] = [155, 156].map((seed) => floats(tokens, { seed }));
+      const name = `${length} × ${channels}, ${title}`;
+      const operation = 'gatedDecayBackward';
+      // Slopes of the root reach 2000 and are summed over tokens for Λ.
+      const settings = { attributes: {}, half: [1, 2], tolerance: 2e-5 };
+      return [
+        { operation: 'gatedDecay', title: name, inputs, attributes: {}, half: [1, 2] },
+        { ...settings, operation, title: name, inputs: [...inputs, da, dy] },
+        { ...settings, operation, title: `${name}, da`, inputs: [...inputs, da, undefined] },
+        { ...settings, operation, title: `${name}, dy`, inputs: [...inputs, undefined, dy] },
       ];
     }),
   );
