@@ -1,4 +1,5 @@
 /** Training speed on random tokens: what the machine does, whatever the text. A sample is one optimizer step. */
+import { streamOf } from '../data/index.ts';
 import type { ModelConfig } from '../models/index.ts';
 import { randomStream } from '../nn/random.ts';
 import type { Executor } from '../runtime/index.ts';
@@ -176,10 +177,10 @@ function largest(values: readonly (number | null)[]): number | null {
   return known.length > 0 ? Math.max(...known) : null;
 }
 
-/** One document of random tokens, long enough for a few steps; the loader goes round it. */
+/** One document of random tokens without a separator, long enough for a few steps; the loader goes round it. */
 export function randomText(vocabulary: number, train: FrozenTrainConfig) {
   const stream = randomStream(train.seed, 'bench');
   const count = 4 * tokensPerStep(train) + 1;
   const tokens = Int32Array.from({ length: count }, (_, index) => stream.uint32(index) % vocabulary);
-  return { tokens, starts: Int32Array.of(0), bytes: count };
+  return streamOf(tokens, -1, count);
 }

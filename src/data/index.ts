@@ -1,10 +1,12 @@
 export type { Corpus, SplitCorpus } from './corpora.ts';
 export { brownCorpus, splitCorpus, textCorpus } from './corpora.ts';
-export type { LoaderState } from './loader.ts';
+export type { LoaderOptions, LoaderState } from './loader.ts';
 export { Loader } from './loader.ts';
-export type { Rows, TokenStream } from './packing.ts';
-export { coveringRows, fillRow, packDocuments, wholeRows } from './packing.ts';
+export type { Mixture, WeightedSource } from './mixture.ts';
+export { mix } from './mixture.ts';
+export type { Rows, TokenSource, TokenStream } from './packing.ts';
+export { coveringRows, fillRow, packDocuments, streamOf, wholeRows } from './packing.ts';
 export type { Text, TextChoice } from './text.ts';
-export { fingerprint, loadText } from './text.ts';
+export { loadText } from './text.ts';
 export type { Tokenizer } from './tokenizer.ts';
 export { byteTokenizer, findTokenizer } from './tokenizer.ts';

@@ -7,9 +7,9 @@ import { randomStream } from '../nn/random.ts';
 
 const ROUNDS = 6;
 
-/** The order of one epoch: `order(i)` is the row that comes i-th. */
-export function permutation(count: number, seed: number, epoch: number): (index: number) => number {
-  const stream = randomStream(seed, `order.${epoch}`);
+/** The order of one epoch of a text of a mixture: `order(i)` is the row that comes i-th. */
+export function permutation(count: number, seed: number, epoch: number, text = 0): (index: number) => number {
+  const stream = randomStream(seed, text === 0 ? `order.${epoch}` : `order.${epoch}.${text}`);
   const half = Math.max(1, Math.ceil(Math.log2(Math.max(2, count)) / 2));
   const side = 2 ** half;
   const scramble = (value: number): number => {

@@ -10,16 +10,31 @@
  * ends. Every token of the text is a target exactly once; no input of one document ever predicts inside another. A
  * document that began in an earlier row starts anew at position 0.
  */
+import { createHash } from 'node:crypto';
 import { BraidError } from '../graph/index.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
-export interface TokenStream {
-  /** All documents, each after its separator, and one closing separator. */
+/**
+ * Tokens that may lie in memory or in files: all documents, each after its separator, and one closing separator. Nothing
+ * but the start of a document is a separator, so that any part tells by itself where documents begin.
+ */
+export interface TokenSource {
+  /** Tokens, all separators included. */
+  readonly count: number;
+  readonly separator: number;
+  /** Bytes of text, separators not counted. */
+  readonly bytes: number;
+  /** Tells one text from another: a run goes on with the text that it began with. */
+  readonly fingerprint: string;
+  /** Writes the `count` tokens from `begin` on to `into`, from its element `at` on. */
+  read(begin: number, count: number, into: Int32Array, at: number): void;
+}
+
+/** Tokens in memory. */
+export interface TokenStream extends TokenSource {
   readonly tokens: Int32Array;
   /** Where each document's separator stands, increasing. */
   readonly starts: Int32Array;
-  /** Bytes of text, separators not counted. */
-  readonly bytes: number;
 }
 
 /** The arrays of one batch, [rows, length] each. */
@@ -35,35 +50,61 @@ export function packDocuments(documents: readonly Uint8Array[], tokenizer: Token
   const encoded = documents.map((document) => tokenizer.encode(document));
   const count = encoded.reduce((sum, part) => sum + part.length + 1, 1);
   const tokens = new Int32Array(count);
-  const starts = new Int32Array(encoded.length);
   let at = 0;
-  encoded.forEach((part, index) => {
-    starts[index] = at;
+  for (const part of encoded) {
     tokens[at] = tokenizer.separator;
     tokens.set(part, at + 1);
     at += part.length + 1;
-  });
+  }
   tokens[at] = tokenizer.separator;
-  return { tokens, starts, bytes: documents.reduce((sum, document) => sum + document.length, 0) };
+  const bytes = documents.reduce((sum, document) => sum + document.length, 0);
+  return streamOf(tokens, tokenizer.separator, bytes);
+}
+
+/** Tokens that are laid out as a stream already: separators before the documents and one after the last. */
+export function streamOf(tokens: Int32Array, separator: number, bytes: number): TokenStream {
+  const last = tokens.length - 1;
+  let documents = 0;
+  for (let at = 0; at < last; at++) if (tokens[at] === separator) documents++;
+  const starts = new Int32Array(documents);
+  for (let at = last - 1, index = documents; index > 0; at--)
+    if (tokens[at] === separator) starts[--index] = at;
+  let known: string | undefined;
+  return {
+    tokens,
+    starts,
+    separator,
+    bytes,
+    count: tokens.length,
+    get fingerprint() {
+      known ??= hash(tokens);
+      return known;
+    },
+    read: (begin, count, into, at) => into.set(tokens.subarray(begin, begin + count), at),
+  };
+}
+
+function hash(tokens: Int32Array): string {
+  const bytes = new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength);
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
 }
 
 /** Rows of `length` whose every position has a target. */
-export function wholeRows(stream: TokenStream, length: number): number {
-  return Math.floor((stream.tokens.length - 1) / length);
+export function wholeRows(source: Pick<TokenSource, 'count'>, length: number): number {
+  return Math.floor((source.count - 1) / length);
 }
 
 /** Rows of `length` that cover every target; the last one may be partly empty. */
-export function coveringRows(stream: TokenStream, length: number): number {
-  return Math.ceil((stream.tokens.length - 1) / length);
+export function coveringRows(source: Pick<TokenSource, 'count'>, length: number): number {
+  return Math.ceil((source.count - 1) / length);
 }
 
 /**
- * Writes row `row` of the stream to place `slot` of the batch, without allocating. Positions past the end hold a
- * repeated last token without a target.
+ * Writes row `row` of the tokens to place `slot` of the batch. Positions past the end hold a repeated last token without a
+ * target.
  */
-export function fillRow(stream: TokenStream, row: number, length: number, into: Rows, slot: number): void {
-  const { tokens, starts } = stream;
-  const last = tokens.length - 1;
+export function fillRow(source: TokenSource, row: number, length: number, into: Rows, slot: number): void {
+  const last = source.count - 1;
   const begin = row * length;
   if (row < 0 || begin >= last) {
     throw new BraidError(
@@ -71,25 +112,20 @@ export function fillRow(stream: TokenStream, row: number, length: number, into: 
       `Row ${row} of length ${length} is past the end of a text of ${last} tokens.`,
     );
   }
-  let document = lastStartAtOrBefore(starts, begin);
+  const { ids, targets, positions, documents } = into;
+  const { separator } = source;
+  const base = slot * length;
+  const present = Math.min(length, last - begin);
+  source.read(begin, present, ids, base);
+  source.read(begin + 1, present, targets, base);
+  if (present < length) {
+    ids.fill(targets[base + present - 1], base + present, base + length);
+    targets.fill(-1, base + present, base + length);
+  }
+  let document = 0;
   for (let t = 0; t < length; t++) {
-    const at = begin + t;
-    while (document + 1 < starts.length && starts[document + 1] <= at) document++;
-    const index = slot * length + t;
-    into.ids[index] = tokens[Math.min(at, last)];
-    into.targets[index] = at < last ? tokens[at + 1] : -1;
-    into.positions[index] = t;
-    into.documents[index] = Math.max(0, starts[document] - begin);
+    if (t < present && ids[base + t] === separator) document = t;
+    positions[base + t] = t;
+    documents[base + t] = document;
   }
-}
-
-function lastStartAtOrBefore(starts: Int32Array, position: number): number {
-  let low = 0;
-  let high = starts.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (starts[middle] <= position) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }

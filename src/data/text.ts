@@ -1,8 +1,7 @@
 /** From the choice of a text to streams of tokens, one to train on and one to validate with. */
-import { createHash } from 'node:crypto';
 import { BraidError } from '../graph/index.ts';
 import { brownCorpus, splitCorpus, textCorpus } from './corpora.ts';
-import type { TokenStream } from './packing.ts';
+import type { TokenSource, TokenStream } from './packing.ts';
 import { packDocuments } from './packing.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { findTokenizer } from './tokenizer.ts';
@@ -18,7 +17,7 @@ export interface TextChoice {
 export interface Text {
   readonly name: string;
   readonly tokenizer: Tokenizer;
-  readonly train: TokenStream;
+  readonly train: TokenSource;
   readonly validation: TokenStream;
 }
 
@@ -39,10 +38,4 @@ export function loadText({ text, tokenizer: name, validateEvery }: TextChoice): 
     train: packDocuments(train, tokenizer),
     validation: packDocuments(validation, tokenizer),
   };
-}
-
-/** Tells one text from another: a run goes on with the text that it began with. */
-export function fingerprint({ tokens }: TokenStream): string {
-  const bytes = new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength);
-  return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
 }

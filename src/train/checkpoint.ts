@@ -32,7 +32,12 @@ const progressSchema = z.strictObject({
   tokens: z.number().nonnegative(),
   /** Seconds of training, over all sessions of the run. */
   seconds: z.number().nonnegative(),
-  loader: z.strictObject({ seed: z.number(), epoch: z.int().nonnegative(), index: z.int().nonnegative() }),
+  loader: z.strictObject({
+    seed: z.number(),
+    epoch: z.int().nonnegative(),
+    index: z.int().nonnegative(),
+    taken: z.array(z.int().nonnegative()).readonly().optional(),
+  }),
   /** Fingerprint of the training text: a run goes on with the text it began with. Empty when it has seen none. */
   text: z.string(),
 });

@@ -4,8 +4,8 @@
  */
 
 import type { Program } from '../compiler/index.ts';
-import type { LoaderState, Rows, TokenStream } from '../data/index.ts';
-import { fingerprint, Loader } from '../data/index.ts';
+import type { LoaderState, Rows, TokenSource } from '../data/index.ts';
+import { Loader } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import type { ModelConfig } from '../models/config.ts';
 import type { ParameterSpec } from '../nn/index.ts';
@@ -36,7 +36,7 @@ export interface TrainerSetup {
   readonly model: ModelConfig;
   readonly train: FrozenTrainConfig;
   readonly executor: Executor;
-  readonly text: TokenStream;
+  readonly text: TokenSource;
 }
 
 export interface StepOptions {
@@ -67,7 +67,7 @@ export class Trainer {
     this.config = train;
     this.#executor = executor;
     this.#loader = new Loader(text, train.length, train.seed);
-    this.#text = fingerprint(text);
+    this.#text = text.fingerprint;
     this.programs = buildTraining(model, train);
     const { step, update } = this.programs;
     this.memory = planMemory(update ? [step, update] : [step]);
