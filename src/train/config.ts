@@ -107,16 +107,17 @@ export function tokensPerStep(train: Pick<TrainConfig, 'batch' | 'accumulation' 
 
 /** Puts in what the configuration leaves open: steps from tokens, precision and threads from the machine. */
 export function freeze(config: RunConfig, machine: MachineDefaults): FrozenRunConfig {
-  const { steps, tokens, ...train } = config.train;
-  const automatic = config.train.executor === 'native' && machine.bfloat16 ? 'bfloat16' : 'float32';
+  return { ...config, train: freezeTrain(config.train, machine) };
+}
+
+export function freezeTrain(given: TrainConfig, machine: MachineDefaults): FrozenTrainConfig {
+  const { steps, tokens, ...train } = given;
+  const automatic = train.executor === 'native' && machine.bfloat16 ? 'bfloat16' : 'float32';
   return {
-    ...config,
-    train: {
-      ...train,
-      steps: steps ?? Math.ceil((tokens ?? 0) / tokensPerStep(train)),
-      precision: train.precision === 'auto' ? automatic : train.precision,
-      threads: train.threads === 0 ? machine.threads : train.threads,
-    },
+    ...train,
+    steps: steps ?? Math.ceil((tokens ?? 0) / tokensPerStep(train)),
+    precision: train.precision === 'auto' ? automatic : train.precision,
+    threads: train.threads === 0 ? machine.threads : train.threads,
   };
 }
 

@@ -1,0 +1,189 @@
+/** One cell of a comparison: a run that is trained (or gone on with), measured, and remembered with its figures. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { peakMemory, resetPeakMemory } from '../bench/memory.ts';
+import { isaOf, openSession } from '../bench/session.ts';
+import type { Text } from '../data/index.ts';
+import { BraidError } from '../graph/index.ts';
+import { writeFileAtomically } from '../models/index.ts';
+import type { Executor } from '../runtime/index.ts';
+import type { FrozenRunConfig, Run, StepMetrics } from '../train/index.ts';
+import {
+  createRun,
+  describeEnvironment,
+  isRun,
+  openRun,
+  resume,
+  tokensPerStep,
+  trainRun,
+  writeEnvironment,
+} from '../train/index.ts';
+import type { Cell } from './design.ts';
+import type { ContextLoss } from './documentLosses.ts';
+import { measureDocuments } from './documentLosses.ts';
+
+/** What a cell is asked for beside its loss on the documents. */
+export interface Measuring {
+  /** Length of the windows that the loss is measured on; that of training unless given. */
+  readonly length?: number;
+}
+
+/** One point of a training curve; `seconds` counts training steps only. */
+export interface CurvePoint {
+  readonly step: number;
+  readonly tokens: number;
+  readonly flops: number;
+  readonly seconds: number;
+  readonly loss: number;
+}
+
+export interface CellResult {
+  readonly row: string;
+  readonly seed: number;
+  readonly learningRate: number;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly flops: number;
+  readonly flopsPerStep: number;
+  readonly trainingSeconds: number;
+  /** Seconds of each step but the first two, which touch fresh memory. */
+  readonly stepSeconds: readonly number[];
+  readonly laneBalances: readonly number[];
+  readonly peakMemoryBytes: number | null;
+  /** Mean loss in nats per token over the last tenth of the steps. */
+  readonly trainingLoss: number;
+  /** Nats on each validation document. */
+  readonly nats: readonly number[];
+  readonly contexts: readonly ContextLoss[];
+  /** Means over a hundred pieces of the run. */
+  readonly curve: readonly CurvePoint[];
+}
+
+export interface CellHooks {
+  readonly signal?: AbortSignal;
+  readonly onStep?: (metrics: StepMetrics, steps: number) => void;
+  readonly warn: (message: string) => void;
+}
+
+const file = 'measured.json';
+/** Rows in one batch of validation tokens: enough to fill the machine, few enough to need little memory. */
+const measuredTokens = 4096;
+
+/** Trains and measures a cell; one that was finished before is read. Aborted, it saves and throws `interrupted`. */
+export async function runCell(
+  cell: Cell,
+  folder: string,
+  executor: Executor,
+  text: Text,
+  measuring: Measuring,
+  hooks: CellHooks,
+): Promise<CellResult> {
+  const own = join(folder, cell.folder);
+  const run = await openOrCreate(own, cell.config);
+  const known = readMeasured(join(own, file));
+  if (known) return known;
+  const counted = resetPeakMemory();
+  const session = openSession(run.config, executor, text);
+  const { trainer } = session;
+  try {
+    const { precision } = run.config.train;
+    await resume(run, trainer, hooks.warn);
+    await writeEnvironment(run.folder, describeEnvironment(executor, precision, isaOf(executor)));
+    const outcome = await trainRun(run, trainer, {
+      ...(hooks.signal ? { signal: hooks.signal } : {}),
+      onStep: (metrics) => hooks.onStep?.(metrics, run.config.train.steps),
+    });
+    if (outcome.end !== 'finished') throw interrupted(cell, outcome.step);
+    const memory = counted ? peakMemory() : null;
+    const length = measuring.length ?? run.config.train.length;
+    const { lossChunk, threads } = run.config.train;
+    const batch = Math.max(1, Math.floor(measuredTokens / length));
+    const settings = { batch, length, lossChunk, precision, threads };
+    const losses = await measureDocuments(cell.config.model, settings, text, executor, trainer.store);
+    const result = {
+      ...summarize(run, cell, trainer.programs.flopsPerStep),
+      peakMemoryBytes: memory,
+      ...losses,
+    };
+    await writeFileAtomically(join(own, file), (handle) => handle.write(Buffer.from(JSON.stringify(result))));
+    return result;
+  } finally {
+    session.dispose();
+  }
+}
+
+function interrupted({ folder }: Cell, step: number): BraidError {
+  return new BraidError(
+    'interrupted',
+    `Stopped in '${folder}' at step ${step}. The same command goes on from there.`,
+  );
+}
+
+function readMeasured(path: string): CellResult | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as CellResult;
+  } catch (cause) {
+    throw new BraidError('file', `'${path}' is damaged. Remove it: the run is measured again.`, { cause });
+  }
+}
+
+/** A comparison that is started again must be the same one: other settings are an error, not a mixture. */
+async function openOrCreate(folder: string, config: FrozenRunConfig): Promise<Run> {
+  if (!isRun(folder)) return createRun(folder, config);
+  const run = openRun(folder);
+  if (sameSettings(run.config.train, config.train) && sameSettings(run.config.model, config.model))
+    return run;
+  throw new BraidError(
+    'usage',
+    `'${folder}' holds a run with other settings. Choose another folder with --out, or remove that one.`,
+  );
+}
+
+/** Key order does not matter, nor do values that are not set. */
+function sameSettings(a: unknown, b: unknown): boolean {
+  const sorted = (value: unknown): unknown =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.entries(value)
+          .filter(([, part]) => part !== undefined)
+          .sort(([x], [y]) => (x < y ? -1 : 1))
+          .map(([key, part]) => [key, sorted(part)])
+      : value;
+  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+}
+
+function summarize(run: Run, { row, seed, learningRate }: Cell, flopsPerStep: number) {
+  const metrics = run.metrics.read();
+  const last = metrics.at(-1);
+  if (!last) throw new BraidError('data', `The run '${run.folder}' has no steps to compare.`);
+  const tokens = tokensPerStep(run.config.train);
+  const typical = metrics.slice(Math.min(2, metrics.length - 1));
+  const tail = metrics.slice(-Math.max(1, Math.round(metrics.length / 10)));
+  return {
+    row,
+    seed,
+    learningRate,
+    steps: last.step,
+    tokens: last.tokens,
+    flops: last.flops,
+    flopsPerStep,
+    trainingSeconds: last.seconds,
+    stepSeconds: typical.map(({ tokensPerSecond }) => tokens / tokensPerSecond),
+    laneBalances: typical.flatMap(({ laneBalance }) => (laneBalance === undefined ? [] : [laneBalance])),
+    trainingLoss: tail.reduce((sum, { loss }) => sum + loss, 0) / tail.length,
+    curve: smooth(metrics, 100),
+  };
+}
+
+/** Means of the loss over equal pieces of a run. */
+function smooth(metrics: readonly StepMetrics[], pieces: number): CurvePoint[] {
+  const size = Math.max(1, Math.ceil(metrics.length / pieces));
+  const points: CurvePoint[] = [];
+  for (let start = 0; start < metrics.length; start += size) {
+    const piece = metrics.slice(start, start + size);
+    const { step, tokens, flops, seconds } = piece[piece.length - 1];
+    const loss = piece.reduce((sum, one) => sum + one.loss, 0) / piece.length;
+    points.push({ step, tokens, flops, seconds, loss });
+  }
+  return points;
+}
