@@ -8,6 +8,10 @@ namespace {
 
 constexpr int kAcross = 4;  // columns at a time in the dot form
 
+// How far ahead of its use b is asked for. The hardware's own prefetching follows four lines badly: with this the product
+// reads as fast as memory gives.
+constexpr int64_t kAheadBytes = 4096;
+
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Sixteen products, or thirty-two of bfloat16, added to `sum`.
@@ -39,6 +43,8 @@ void dotTile(const GemmArguments& g, int64_t row, int64_t line, int64_t last, fl
   const B* b[kAcross];
   for (int r = 0; r < Rows; r++) a[r] = static_cast<const A*>(g.a.data) + smaller(row + r, g.m - 1) * g.a.stride;
   for (int c = 0; c < kAcross; c++) b[c] = static_cast<const B*>(g.b.data) + smaller(line + c, last) * g.b.stride;
+  const int64_t next = kAcross * g.b.stride, least = kAheadBytes / static_cast<int64_t>(sizeof(B));
+  const int64_t ahead = next < least ? least : next;
   f32x16 sum[Rows][kAcross] = {};
   for (int64_t k = 0; k < g.k; k += Step::kStep) {
     f32x16 left[Rows];
@@ -46,6 +52,7 @@ void dotTile(const GemmArguments& g, int64_t row, int64_t line, int64_t last, fl
     for (int r = 0; r < Rows; r++) left[r] = Step::left(a[r] + k, g.k - k);
 #pragma GCC unroll 4
     for (int c = 0; c < kAcross; c++) {
+      __builtin_prefetch(b[c] + k + ahead);
       const f32x16 right = Step::right(b[c] + k, g.k - k);
 #pragma GCC unroll 4
       for (int r = 0; r < Rows; r++) Step::add(sum[r][c], left[r], right);

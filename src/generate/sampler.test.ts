@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { randomStream } from '../nn/random.ts';
 import { createSampler, defaultSampling } from './sampler.ts';
 
 const logitsOf = fc.array(fc.integer({ min: -6, max: 6 }), { minLength: 1, maxLength: 12 });
@@ -54,6 +55,41 @@ describe('sampling', () => {
         const before = kept.slice(0, rank).reduce((sum, { weight }) => sum + weight, 0);
         if (topP < 1) expect(before / total).toBeLessThan(topP + 1e-9);
       }),
+    );
+  });
+
+  it('keeps the tokens that sorting keeps, in a vocabulary of any size', () => {
+    const size = fc.integer({ min: 1, max: 2000 });
+    fc.assert(
+      fc.property(
+        size,
+        fc.nat(1e6),
+        fc.nat(40),
+        fc.constantFrom(0.3, 0.95, 1),
+        (length, seed, topK, topP) => {
+          const random = randomStream(seed, 'logits');
+          // Few different values: many tokens are equally likely.
+          const logits = Array.from({ length }, (_, i) => Math.floor(40 * random.uniform(i)) / 8);
+          const ranked = logits.map((logit, token) => ({ token, weight: Math.exp(logit) }));
+          ranked.sort((a, b) => b.weight - a.weight || a.token - b.token);
+          const kept = topK > 0 ? ranked.slice(0, topK) : ranked;
+          const total = kept.reduce((sum, { weight }) => sum + weight, 0);
+          let sum = 0;
+          const nucleus = kept.filter(({ weight }) => {
+            const needed = sum < topP * total - 1e-9;
+            sum += weight;
+            return needed;
+          });
+          const allowed = new Set(nucleus.map(({ token }) => token));
+          const sample = createSampler({ temperature: 1, topK, topP, seed });
+          const drawn = new Set(Array.from({ length: 300 }, (_, index) => sample(logits, index)));
+          for (const token of drawn) expect(allowed.has(token)).toBe(true);
+          const rarest =
+            nucleus[nucleus.length - 1].weight / nucleus.reduce((all, { weight }) => all + weight, 0);
+          if (rarest > 0.05) expect(drawn.size).toBe(allowed.size);
+        },
+      ),
+      { numRuns: 15 },
     );
   });
 

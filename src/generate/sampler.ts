@@ -24,15 +24,27 @@ export function createSampler(options: SamplingOptions): Sampler {
   check(options);
   const { temperature, topK, topP, seed } = options;
   const stream = randomStream(seed, 'sample');
+  // A vocabulary is long and is gone through for every token: plain loops over memory that is kept.
+  let weights = new Float64Array(0);
+  let sorted = new Float64Array(0);
   return (logits, index) => {
     const best = argmax(logits);
     if (temperature === 0 || topK === 1) return best;
-    const weights = Float64Array.from(logits, (logit) => Math.exp((logit - logits[best]) / temperature));
-    const sorted = topK > 0 || topP < 1 ? weights.toSorted().reverse() : weights;
-    const kept = topK > 0 ? Math.min(topK, sorted.length) : sorted.length;
-    const total = sum(sorted, kept);
-    const nucleus = topP < 1 ? reaching(sorted, kept, topP * total) : kept;
-    return draw(weights, sorted, nucleus, stream.uniform(index));
+    const { length } = logits;
+    if (weights.length !== length) weights = new Float64Array(length);
+    let total = 0;
+    for (let token = 0; token < length; token++) {
+      const weight = Math.exp((logits[token] - logits[best]) / temperature);
+      weights[token] = weight;
+      total += weight;
+    }
+    const uniform = stream.uniform(index);
+    if (topK === 0 && topP === 1) return draw(weights, { total, least: 0, ties: length }, uniform);
+    if (sorted.length !== length) sorted = new Float64Array(length);
+    sorted.set(weights);
+    const kept = topK > 0 ? largest(sorted, length, topK, () => 1) : length;
+    const nucleus = topP < 1 ? largest(sorted, kept, topP * sum(sorted, kept), (weight) => weight) : kept;
+    return draw(weights, describeKept(sorted, nucleus), uniform);
   };
 }
 
@@ -66,28 +78,79 @@ function sum(values: Float64Array, count: number): number {
   return total;
 }
 
-/** How many of the first `count` values are needed to reach `goal`. */
-function reaching(values: Float64Array, count: number, goal: number): number {
-  let total = 0;
-  for (let i = 0; i < count; i++) {
-    total += values[i];
-    if (total >= goal) return i + 1;
+/**
+ * Moves the largest of the first `count` values to the front, as many as are needed until their measures add up to `goal`,
+ * and returns how many that are. Takes time in proportion to `count`, as sorting would not.
+ *   C. A. R. Hoare, Algorithm 65: Find, CACM 4 (1961), with sums in the place of ranks.
+ */
+function largest(
+  values: Float64Array,
+  count: number,
+  goal: number,
+  measure: (value: number) => number,
+): number {
+  let [begin, end, before] = [0, count, 0];
+  while (begin < end) {
+    const pivot = middle(values[begin], values[(begin + end) >> 1], values[end - 1]);
+    // [begin, equal) is above the pivot, [equal, at) equal to it, [below, end) below it.
+    let [equal, at, below, above] = [begin, begin, end, 0];
+    while (at < below) {
+      const value = values[at];
+      if (value < pivot) {
+        below--;
+        values[at] = values[below];
+        values[below] = value;
+      } else {
+        if (value > pivot) {
+          values[at] = values[equal];
+          values[equal] = value;
+          equal++;
+          above += measure(value);
+        }
+        at++;
+      }
+    }
+    const missing = goal - before - above;
+    if (missing <= 0 && equal > begin) {
+      end = equal;
+      continue;
+    }
+    const each = measure(pivot);
+    if (missing <= each * (below - equal))
+      return Math.min(below, equal + Math.max(1, Math.ceil(missing / each)));
+    before += above + each * (below - equal);
+    begin = below;
   }
-  return count;
+  return end;
 }
 
-/** Draws one of the `count` largest weights in proportion to them. */
-function draw(weights: Float64Array, sorted: Float64Array, count: number, uniform: number): number {
-  const everything = count === weights.length;
-  const threshold = everything ? 0 : sorted[count - 1];
-  // Of the tokens that weigh exactly as much as the last one kept, only so many still fit.
-  let ties = everything ? count : count - sorted.indexOf(threshold);
-  const goal = uniform * sum(sorted, count);
-  let total = 0;
-  let last = 0;
+function middle(a: number, b: number, c: number): number {
+  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
+}
+
+/** The tokens that may be drawn: their sum, the least of them, and how many weigh exactly as much as that one. */
+interface Kept {
+  readonly total: number;
+  readonly least: number;
+  readonly ties: number;
+}
+
+function describeKept(values: Float64Array, count: number): Kept {
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < count; i++) if (values[i] < least) least = values[i];
+  let ties = 0;
+  for (let i = 0; i < count; i++) if (values[i] === least) ties++;
+  return { total: sum(values, count), least, ties };
+}
+
+/** Draws one of the kept tokens in proportion to its weight; of those that weigh as little as the least, the first. */
+function draw(weights: Float64Array, { total: sumOfKept, least, ties }: Kept, uniform: number): number {
+  const goal = uniform * sumOfKept;
+  let [total, last, left] = [0, 0, ties];
   for (let token = 0; token < weights.length; token++) {
-    if (weights[token] < threshold || (weights[token] === threshold && ties-- <= 0)) continue;
-    total += weights[token];
+    const weight = weights[token];
+    if (weight < least || (weight === least && left-- <= 0)) continue;
+    total += weight;
     last = token;
     if (total > goal) return token;
   }
