@@ -1,7 +1,7 @@
 /** What this machine can do, measured: the peaks that figures are shares of. */
 import type { Executor } from '../runtime/executor.ts';
 import { type Bandwidth, betterBandwidth, measureBandwidth } from './bandwidth.ts';
-import { betterPeak, measurePeak } from './peak.ts';
+import { betterPeak, measurePeak, peakSizes } from './peak.ts';
 import type { Peak } from './results.ts';
 
 export interface Machine {
@@ -14,11 +14,22 @@ export interface Machine {
 /** How much to spend: `quick` is for smoke tests, its figures are too low. */
 export type Effort = 'full' | 'quick';
 
-export async function measureMachine(executor: Executor, effort: Effort = 'full'): Promise<Machine> {
-  const seconds = effort === 'full' ? 0.7 : 0;
+/**
+ * @param before an earlier measurement: of the products only those that were best are then repeated, for the large ones
+ * take long in float32
+ */
+export async function measureMachine(
+  executor: Executor,
+  effort: Effort = 'full',
+  before?: Machine,
+): Promise<Machine> {
+  const seconds = effort === 'full' ? 0.5 : 0;
   const quick = effort === 'quick';
-  const peak = (precision: 'float32' | 'bfloat16'): Promise<Peak> =>
-    measurePeak(executor, { precision, seconds, ...(quick ? { sizes: quickSizes } : {}) });
+  const peak = (precision: 'float32' | 'bfloat16'): Promise<Peak> => {
+    const known = before?.peaks[precision];
+    const sizes = known?.sizes.filter(({ flopsPerSecond }) => flopsPerSecond === known.flopsPerSecond);
+    return measurePeak(executor, { precision, seconds, sizes: sizes ?? (quick ? quickSizes : peakSizes) });
+  };
   return {
     peaks: { float32: await peak('float32'), bfloat16: await peak('bfloat16') },
     bandwidth: await measureBandwidth(executor, { seconds, ...(quick ? { streamBytes: 2 ** 20 } : {}) }),

@@ -21,7 +21,7 @@ export async function inRounds<T>(
   const results: T[][] = visits.map(() => []);
   for (let round = 0; round < rounds; round++) {
     for (const [index, visit] of visits.entries()) results[index].push(await visit(round));
-    machine = betterMachine(machine, await measureMachine(executor, effort));
+    machine = betterMachine(machine, await measureMachine(executor, effort, machine));
   }
   return { machine, results };
 }

@@ -23,3 +23,8 @@ export function count(text: string): number {
 export function several(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text];
 }
+
+/** Whole numbers of at least 1 with commas between them: `512,1024`. */
+export function counts(text: string): readonly number[] {
+  return text.split(',').map(count);
+}

@@ -1,12 +1,14 @@
 /** `braid bench`: what models, generation, operations and lanes cost on this machine, against its measured peaks. */
 import { Command } from 'commander';
 import { compareCommand } from './bench/compare.ts';
+import { generateCommand } from './bench/generate.ts';
 import { trainCommand } from './bench/train.ts';
 
 export function command(): Command {
   return new Command('bench')
     .description('Measure speed against the peaks of this machine, which are measured in the same call.')
     .addCommand(trainCommand(), { isDefault: true })
+    .addCommand(generateCommand())
     .addCommand(compareCommand())
     .addHelpText(
       'after',
