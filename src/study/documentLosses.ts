@@ -24,13 +24,29 @@ export interface DocumentLosses {
   readonly contexts: readonly ContextLoss[];
 }
 
+const block = 1 << 16;
+
 /** Bytes of each validation document. */
 export function documentBytes({ validation, tokenizer }: Pick<Text, 'validation' | 'tokenizer'>): number[] {
-  const { tokens, starts } = validation;
-  return Array.from(starts, (start, index) => {
-    const end = starts[index + 1] ?? tokens.length - 1;
-    return tokenizer.decode(tokens.subarray(start, end)).length;
-  });
+  const sizes: number[] = [];
+  const tokens = new Int32Array(block);
+  // The last token closes the last document, and opens none.
+  for (let begin = 0; begin < validation.count - 1; begin += block) {
+    const count = Math.min(block, validation.count - 1 - begin);
+    validation.read(begin, count, tokens, 0);
+    for (let from = 0; from < count; ) {
+      if (tokens[from] === validation.separator) {
+        sizes.push(0);
+        from++;
+        continue;
+      }
+      const next = tokens.subarray(0, count).indexOf(validation.separator, from);
+      const end = next < 0 ? count : next;
+      sizes[sizes.length - 1] += tokenizer.decode(tokens.subarray(from, end)).length;
+      from = end;
+    }
+  }
+  return sizes;
 }
 
 /** Measures with the weights that are in the store. */
@@ -52,7 +68,7 @@ export async function measureDocuments(
       targets: integerInput(inputs, 'targets'),
     };
     const { batch, length } = config;
-    const tally = new Tally(validation.starts, length);
+    const tally = new Tally(validation.separator, length);
     const count = coveringRows(validation, length);
     for (let row = 0; row < count; row += batch) {
       signal?.throwIfAborted();
@@ -63,7 +79,7 @@ export async function measureDocuments(
       }
       await program.run();
       const losses = numberInput(outputs, 'tokenLoss');
-      for (let slot = 0; slot < used; slot++) tally.addRow((row + slot) * length, rows, losses, slot);
+      for (let slot = 0; slot < used; slot++) tally.addRow(rows, losses, slot);
     }
     return tally.result();
   } finally {
@@ -73,32 +89,28 @@ export async function measureDocuments(
 
 /** Sums of losses by document, and by context in classes that double: 0, 1, 2–3, 4–7 … */
 class Tally {
-  readonly #starts: Int32Array;
+  readonly #separator: number;
   readonly #length: number;
-  readonly #nats: Float64Array;
+  readonly #nats: number[] = [];
   readonly #lost: Float64Array;
   readonly #targets: Float64Array;
-  #document = 0;
 
-  constructor(starts: Int32Array, length: number) {
+  constructor(separator: number, length: number) {
     const classes = classOf(length - 1) + 1;
-    this.#starts = starts;
+    this.#separator = separator;
     this.#length = length;
-    this.#nats = new Float64Array(starts.length);
     this.#lost = new Float64Array(classes);
     this.#targets = new Float64Array(classes);
   }
 
-  /** Rows must come in the order of the text. */
-  addRow(begin: number, { targets, documents }: Rows, losses: ArrayLike<number>, slot: number): void {
+  /** Rows must come in the order of the text, whose first token is a separator. */
+  addRow({ ids, targets, documents }: Rows, losses: ArrayLike<number>, slot: number): void {
     for (let t = 0; t < this.#length; t++) {
       const at = slot * this.#length + t;
       if (targets[at] < 0) continue;
-      while (this.#document + 1 < this.#starts.length && this.#starts[this.#document + 1] <= begin + t) {
-        this.#document++;
-      }
+      if (ids[at] === this.#separator) this.#nats.push(0);
       const context = classOf(t - documents[at]);
-      this.#nats[this.#document] += losses[at];
+      this.#nats[this.#nats.length - 1] += losses[at];
       this.#lost[context] += losses[at];
       this.#targets[context]++;
     }
@@ -111,7 +123,7 @@ class Tally {
       targets,
       loss: this.#lost[index] / targets,
     }));
-    return { nats: Array.from(this.#nats), contexts: contexts.filter(({ targets }) => targets > 0) };
+    return { nats: this.#nats, contexts: contexts.filter(({ targets }) => targets > 0) };
   }
 }
 
