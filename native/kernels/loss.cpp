@@ -17,6 +17,7 @@ struct Loss {
   const int32_t* targets;
   const float* weights;
   int64_t tokens, width, vocabulary, chunk;
+  float cap;       // logits z are cap · tanh(z / cap); 0: as they are
   int64_t stride;  // elements between rows of logits: not a power of two, whose rows would share cache sets
   float* logits;
 
@@ -29,6 +30,7 @@ struct Loss {
         width(x.last()),
         vocabulary(w.shape[0]),
         chunk(call.attributes.integer("chunk")),
+        cap(call.attributes.has("cap") ? static_cast<float>(call.attributes.number("cap")) : 0.0f),
         stride((vocabulary + kWidth - 1) / kWidth * kWidth + kWidth),
         logits(reinterpret_cast<float*>(call.workspace)) {
     for (int64_t t = 0; t < tokens; t++) {
@@ -61,22 +63,36 @@ float logSumExp(const float* row, int64_t count) {
   return most + std::log(rest);
 }
 
-// Logits become factor · (softmax − one-hot), in place. Narrower elements are written behind what is still to be read.
-template <typename Element>
-void toGradient(float* row, int64_t count, float logsumexp, int32_t target, float factor) {
-  Element* to = reinterpret_cast<Element*>(row);
-  const float targetGradient = target < 0 ? 0 : factor * (std::exp(row[target] - logsumexp) - 1.0f);
+// Logits become capped ones, in place.
+void capLogits(float* row, int64_t count, float cap) {
+  if (cap == 0) return;
   forVectors(0, count, [&](int64_t i, int64_t n) {
-    const f32x16 gradient = exp(loadLanes(row + i, n) - logsumexp) * factor;
-    storeLanes(to + i, target < 0 ? zero() : gradient, n);
+    storeLanes(row + i, tanh(loadLanes(row + i, n) * (1.0f / cap)) * cap, n);
+  });
+}
+
+// Logits become factor · (softmax − one-hot), times the slope 1 − (z / cap)² of a cap, in place. Narrower elements are
+// written behind what is still to be read.
+template <typename Element>
+void toGradient(float* row, int64_t count, float logsumexp, int32_t target, float factor, float cap) {
+  Element* to = reinterpret_cast<Element*>(row);
+  const float inverse = cap == 0 ? 0 : 1.0f / cap;
+  const float part = target < 0 ? 0 : row[target] * inverse;
+  const float targetGradient =
+      target < 0 ? 0 : factor * (std::exp(row[target] - logsumexp) - 1.0f) * (1.0f - part * part);
+  forVectors(0, count, [&](int64_t i, int64_t n) {
+    const f32x16 logit = loadLanes(row + i, n);
+    const f32x16 gradient = exp(logit - logsumexp) * factor;
+    const f32x16 whole = logit * inverse;
+    storeLanes(to + i, target < 0 ? zero() : cap == 0 ? gradient : gradient * (1.0f - whole * whole), n);
   });
   if (target >= 0) storeOne(to + target, targetGradient);
 }
 
 void toGradient(const Loss& l, float* row, int64_t token, float logsumexp, float factor) {
   factor *= l.weights[token];
-  if (l.half()) toGradient<bfloat16>(row, l.vocabulary, logsumexp, l.targets[token], factor);
-  else toGradient<float>(row, l.vocabulary, logsumexp, l.targets[token], factor);
+  if (l.half()) toGradient<bfloat16>(row, l.vocabulary, logsumexp, l.targets[token], factor, l.cap);
+  else toGradient<float>(row, l.vocabulary, logsumexp, l.targets[token], factor, l.cap);
 }
 
 // dx of the chunk's tokens, and their share of dw.
@@ -101,7 +117,10 @@ void forChunks(const Loss& l, Team& team, const PerToken& perToken, const PerChu
     const int64_t count = l.tokens - first < l.chunk ? l.tokens - first : l.chunk;
     l.computeLogits(team, first, count);
     team.split(count, 1, [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; i++) perToken(first + i, l.logits + i * l.stride);
+      for (int64_t i = begin; i < end; i++) {
+        capLogits(l.logits + i * l.stride, l.vocabulary, l.cap);
+        perToken(first + i, l.logits + i * l.stride);
+      }
     });
     perChunk(first, count);
   }

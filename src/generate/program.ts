@@ -8,8 +8,9 @@ import { compile, lowerPrecision, optimize } from '../compiler/index.ts';
 import { Graph } from '../graph/index.ts';
 import { buildModel } from '../models/build.ts';
 import type { ModelConfig } from '../models/config.ts';
+import { logitsOf } from '../models/head.ts';
 import type { ParameterSpec } from '../nn/index.ts';
-import { matmul, splitPositions } from '../ops/index.ts';
+import { splitPositions } from '../ops/index.ts';
 import type { Precision } from '../train/index.ts';
 
 export interface PieceProgram {
@@ -42,7 +43,7 @@ export function pieceProgram(model: ModelConfig, options: PieceOptions): PiecePr
   });
   graph.scope('head', () => {
     const last = length > 1 ? splitPositions(built.hidden, [[[length - 1, length]]])[0] : built.hidden;
-    graph.output('logits', matmul(last, built.head, { transposeB: true }));
+    graph.output('logits', logitsOf(built, last));
   });
   const lowered = precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
   return {

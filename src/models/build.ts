@@ -4,10 +4,11 @@ import { buildBlocks } from '../blocks/index.ts';
 import type { Graph, Tensor } from '../graph/index.ts';
 import { BraidError } from '../graph/index.ts';
 import type { Adaptation, LayerContext, ParameterSpec } from '../nn/index.ts';
-import { ParameterList, parameter, scaled } from '../nn/index.ts';
+import { normGain, ParameterList, parameter, scaled } from '../nn/index.ts';
 import { embedding, rmsNorm } from '../ops/index.ts';
 import type { ModelConfig } from './config.ts';
 import { blocksOf } from './config.ts';
+import type { Head } from './head.ts';
 
 export interface ModelOptions {
   readonly batch: number;
@@ -22,11 +23,9 @@ export interface ModelOptions {
   readonly training?: boolean;
 }
 
-export interface BuiltModel {
+export interface BuiltModel extends Head {
   /** [B, L, D] float32, after the final norm, scaled by `logitScale`. */
   readonly hidden: Tensor;
-  /** [V, D]: logits are `hidden` times its transpose. */
-  readonly head: Tensor;
   /** Graph inputs, int32 [B, L]. */
   readonly inputs: { readonly ids: Tensor; readonly positions: Tensor; readonly documents?: Tensor };
   readonly parameters: readonly ParameterSpec[];
@@ -66,6 +65,7 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
     positions,
     documents,
     epsilon: config.normEpsilon,
+    normOffset: config.normOffset,
     deviation,
     residualDeviation: deviation / Math.sqrt(2 * blocks.length),
     normalizeOutput: false,
@@ -83,7 +83,7 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
     ...(options.states ? { states: options.states } : {}),
   });
   const hidden = graph.scope('finalNorm', () => {
-    const gain = parameter(context, 'weight', [config.width], { kind: 'constant', value: 1 });
+    const gain = normGain(built.stream, 'weight', context);
     const normed = rmsNorm(built.stream, gain, { epsilon: config.normEpsilon });
     return scaled(normed, config.logitScale);
   });
@@ -91,6 +91,7 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
   return {
     hidden,
     head,
+    softCap: config.logitSoftCap,
     inputs: { ids, positions, ...(documents ? { documents } : {}) },
     parameters: parameters.specs,
     states: built.states,

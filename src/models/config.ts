@@ -35,10 +35,14 @@ const fieldsSchema = z.strictObject({
   /** Use the embedding as the head too. */
   tiedHead: z.boolean().default(false),
   normEpsilon: z.number().positive().max(0.1).default(1e-6),
+  /** Norms multiply by 1 + weight in place of the weight (Gemma). */
+  normOffset: z.boolean().default(false),
   /** What embeddings are multiplied by (Falcon-H1's multipliers, and Gemma's root of the width). */
   embeddingScale: z.number().default(1),
   /** What logits are multiplied by. */
   logitScale: z.number().default(1),
+  /** c: logits z become c · tanh(z / c) (Gemma 2, RecurrentGemma). Not given: they stay as they are. */
+  logitSoftCap: z.number().positive().optional(),
   /** Standard deviation of initial weights; projections into the residual stream get it divided by √(2 · layers). */
   initialDeviation: z.number().positive().max(1).default(0.02),
   /** How branches become one stream again, for all blocks of branches. */

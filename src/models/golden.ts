@@ -4,10 +4,10 @@
  */
 import { compile, differentiate, storeKey } from '../compiler/index.ts';
 import { BraidError, Graph } from '../graph/index.ts';
-import { linearCrossEntropy, matmul } from '../ops/index.ts';
 import type { Executor, LoadedProgram, Store, TensorData } from '../runtime/index.ts';
 import { buildModel } from './build.ts';
 import type { ModelConfig } from './config.ts';
+import { logitsOf, lossOf } from './head.ts';
 import { parseFields } from './interchange/fields.ts';
 import { readFlowhn } from './interchange/flowhn.ts';
 import { understand } from './interchange/foreignModel.ts';
@@ -89,11 +89,8 @@ class Comparison {
     const model = buildModel(forward, config, { batch, length, documents: false });
     const targets = forward.source('input', 'targets', [batch, length], 'int32');
     const weights = forward.source('input', 'weights', [batch, length]);
-    const { loss } = linearCrossEntropy(
-      { x: model.hidden, w: model.head, targets, weights },
-      { chunk: batch * length },
-    );
-    const logits = matmul(model.hidden, model.head, { transposeB: true });
+    const { loss } = lossOf(model, targets, weights, batch * length);
+    const logits = logitsOf(model, model.hidden);
     const parameters = forward.sources.filter((source) => source.role === 'parameter');
     const { graph, map, gradients } = differentiate(forward, loss, parameters);
     graph.output('logits', map(logits));

@@ -7,10 +7,10 @@ import type { GraphCost } from '../compiler/index.ts';
 import { graphCost, trainingFlops } from '../compiler/index.ts';
 import type { Shape } from '../graph/index.ts';
 import { BraidError, byteSize, elementCount, Graph } from '../graph/index.ts';
-import { linearCrossEntropy } from '../ops/index.ts';
 import type { BuiltModel } from './build.ts';
 import { buildModel } from './build.ts';
 import type { ModelConfig } from './config.ts';
+import { lossOf } from './head.ts';
 
 export interface LayerPlan {
   /** Layer path, such as `blocks.0.branch0.attention`. */
@@ -111,9 +111,7 @@ export function planModel(config: ModelConfig, { length }: { readonly length: nu
 function addLoss(graph: Graph, model: BuiltModel, length: number): void {
   const targets = graph.source('input', 'targets', [1, length], 'int32');
   const weights = graph.source('input', 'weights', [1, length]);
-  graph.scope('head', () =>
-    linearCrossEntropy({ x: model.hidden, w: model.head, targets, weights }, { chunk: length }),
-  );
+  graph.scope('head', () => lossOf(model, targets, weights, length));
 }
 
 /** Trained numbers; fixed tensors are no parameters. */

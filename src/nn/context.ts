@@ -21,6 +21,8 @@ export interface LayerContext {
   readonly documents?: Tensor | undefined;
   /** Epsilon of every RMSNorm. */
   readonly epsilon: number;
+  /** Every RMSNorm multiplies by 1 + weight, which starts at 0 (Gemma). Not given: by the weight itself. */
+  readonly normOffset?: boolean | undefined;
   /** Standard deviation of initial weights. */
   readonly deviation: number;
   /** The same for projections whose output is added to the residual stream: deviation / √(2 · layers). */

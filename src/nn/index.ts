@@ -5,7 +5,7 @@ export { fixedTensor, parameter } from './context.ts';
 export type { HandedOver } from './handover.ts';
 export { Handover, offer, take } from './handover.ts';
 export type { LinearOptions } from './layers.ts';
-export { gain, linear, norm, outputProjection, scaled } from './layers.ts';
+export { gain, linear, norm, normGain, outputProjection, scaled } from './layers.ts';
 export type { Initializer, ParameterSpec } from './parameters.ts';
 export { initialize, ParameterList } from './parameters.ts';
 export type { RandomStream } from './random.ts';

@@ -3,7 +3,7 @@
  * Shapes: B batch, L length, D width.
  */
 import type { Tensor } from '../graph/index.ts';
-import { add, matmul, multiplyChannels, rmsNorm, scale } from '../ops/index.ts';
+import { add, fill, matmul, multiplyChannels, rmsNorm, scale } from '../ops/index.ts';
 import { adaptation } from './adapters.ts';
 import type { LayerContext } from './context.ts';
 import { parameter } from './context.ts';
@@ -73,16 +73,24 @@ export function scaled(x: Tensor, factor: number = 1): Tensor {
 
 /** x times the learned factors `name.weight` of its features, which start at 1. */
 export function gain(x: Tensor, name: string, context: LayerContext): Tensor {
-  return multiplyChannels(x, ones(x, name, context));
+  const start = { kind: 'constant', value: 1 } as const;
+  return multiplyChannels(x, parameter(context, `${name}.weight`, [x.shape[x.shape.length - 1]], start));
 }
 
-function ones(x: Tensor, name: string, context: LayerContext): Tensor {
-  return parameter(context, `${name}.weight`, [x.shape[x.shape.length - 1]], { kind: 'constant', value: 1 });
+/**
+ * What an RMSNorm of x [B, L, D] multiplies its features by: the parameter `name` [D], or 1 + that where the context
+ * says so. It is 1 at the start.
+ */
+export function normGain(x: Tensor, name: string, context: LayerContext): Tensor {
+  const shape = [x.shape[x.shape.length - 1]];
+  const start = { kind: 'constant', value: context.normOffset ? 0 : 1 } as const;
+  const weight = parameter(context, name, shape, start);
+  return context.normOffset ? add(weight, fill(weight, shape, 1)) : weight;
 }
 
-/** RMSNorm over the last axis with the gain `name.weight`, which starts at 1 (Zhang and Sennrich 2019). */
+/** RMSNorm over the last axis with the gain `name.weight` (Zhang and Sennrich 2019). */
 export function norm(x: Tensor, name: string, context: LayerContext): Tensor {
-  return rmsNorm(x, ones(x, name, context), { epsilon: context.epsilon });
+  return rmsNorm(x, normGain(x, `${name}.weight`, context), { epsilon: context.epsilon });
 }
 
 function bias(

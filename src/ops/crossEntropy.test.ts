@@ -44,16 +44,40 @@ describe('linearCrossEntropy', () => {
     checkGradient(loss, [floats([3, 2]), floats([63, 2]), integers([3], [62, -1, 0]), floats([3])]);
   });
 
-  it('gives the same forward and backward at once', () => {
+  it('caps logits, smoothly, and bounds them', () => {
+    const cap = 0.7;
+    const [tokenLoss] = run(
+      (x, w, targets, weights) => linearCrossEntropy({ x, w, targets, weights }, { chunk: 4, cap }).tokenLoss,
+      inputs,
+    );
+    const [x, w, targets] = inputs.map(({ values }) => Array.from(values));
+    for (let token = 0; token < 6; token++) {
+      const logits = [0, 1, 2, 3, 4].map((v) => {
+        const logit = [0, 1, 2, 3].reduce((sum, i) => sum + x[token * 4 + i] * w[v * 4 + i], 0);
+        return cap * Math.tanh(logit / cap);
+      });
+      const norm = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
+      expect(tokenLoss[token]).toBeCloseTo(targets[token] < 0 ? 0 : norm - logits[targets[token]], 12);
+    }
+    checkGradient(
+      (x, w, targets, weights) => linearCrossEntropy({ x, w, targets, weights }, { chunk: 4, cap }).loss,
+      inputs,
+    );
+  });
+
+  it.each([{}, { cap: 0.7 }])('gives the same forward and backward at once: %o', (options) => {
     const apart = run((x, w, targets, weights) => {
-      const { loss, tokenLoss, logsumexp } = linearCrossEntropy({ x, w, targets, weights }, { chunk: 4 });
+      const { loss, tokenLoss, logsumexp } = linearCrossEntropy(
+        { x, w, targets, weights },
+        { chunk: 4, ...options },
+      );
       const dLoss = fill(loss, [1], 1);
       const given = { x, w, targets, weights, logsumexp, dLoss };
-      return [loss, tokenLoss, ...Object.values(linearCrossEntropyBackward(given, { chunk: 4 }))];
+      return [loss, tokenLoss, ...Object.values(linearCrossEntropyBackward(given, { chunk: 4, ...options }))];
     }, inputs);
     const together = run(
       (x, w, targets, weights) =>
-        Object.values(linearCrossEntropyWithGradient({ x, w, targets, weights }, { chunk: 4 })),
+        Object.values(linearCrossEntropyWithGradient({ x, w, targets, weights }, { chunk: 4, ...options })),
       inputs,
     );
     apart.forEach((values, i) => {

@@ -22,7 +22,7 @@ import {
   requireShape,
 } from './require.ts';
 
-type LossAttributes = { readonly chunk: number };
+type LossAttributes = { readonly chunk: number; readonly cap?: number };
 
 interface LossTypes {
   readonly x: TensorType;
@@ -32,7 +32,7 @@ interface LossTypes {
 
 function requireLossInputs(
   inputs: readonly (TensorType | undefined)[],
-  { chunk }: LossAttributes,
+  { chunk, cap = 0 }: LossAttributes,
   fail: Fail,
 ): LossTypes {
   const x = requireInput(inputs, 0, 'x', FLOATS, fail);
@@ -46,6 +46,8 @@ function requireLossInputs(
   requireShape(targets, shape, 'targets', fail);
   requireShape(weights, shape, 'weights', fail);
   requirePositiveInteger(chunk, 'chunk', fail);
+  if (!(cap >= 0 && Number.isFinite(cap)))
+    fail(`attribute cap is ${cap}; it must be a number above 0, or 0 for none.`);
   return { x, w, tokens: { shape, dtype: 'float32' } };
 }
 
@@ -55,6 +57,7 @@ function lossCost(
   outputs: readonly TensorType[],
   model: number,
   products: number,
+  { cap = 0 }: LossAttributes,
 ): Cost {
   const [x, w] = inputs;
   if (!x || !w) return { model: 0, executed: 0, elementwise: 0, bytes: 0 };
@@ -63,8 +66,9 @@ function lossCost(
   return {
     model: model * flops,
     executed: products * flops,
-    // Maximum, subtraction, exponential and sum; three more for (softmax − one-hot) · weight.
-    elementwise: (products > 1 ? 7 : 4) * logits,
+    // Maximum, subtraction, exponential and sum; three more for (softmax − one-hot) · weight. A cap takes three, its slope
+    // three more.
+    elementwise: ((products > 1 ? 7 : 4) + (cap > 0 ? (products > 1 ? 6 : 3) : 0)) * logits,
     bytes: traffic(inputs, outputs),
   };
 }
@@ -103,12 +107,12 @@ const lossOperation = defineOperation<LossAttributes>({
     const { dx, dw } = linearCrossEntropyBackward(given, attributes);
     return [dx, dw, undefined, multiplyScalar(outputs[1], dLoss)];
   },
-  cost: (inputs, outputs) => lossCost(inputs, outputs, 1, 1),
+  cost: (inputs, outputs, attributes) => lossCost(inputs, outputs, 1, 1, attributes),
   workspace: (inputs, _outputs, attributes) => lossWorkspace(inputs, attributes),
-  evaluate(inputs, [loss, tokenLoss, logsumexp]) {
+  evaluate(inputs, [loss, tokenLoss, logsumexp], { cap = 0 }) {
     const weights = operand(inputs, 3).values;
     let total = 0;
-    forEachToken(inputs, ({ token, target, logits }) => {
+    forEachToken(inputs, cap, ({ token, target, logits }) => {
       const norm = logSumExp(logits);
       const entropy = target < 0 ? 0 : norm - logits[target];
       if (target >= 0) total += weights[token] * entropy;
@@ -133,18 +137,24 @@ export interface LossInputs {
 export interface LossOptions {
   /** Tokens whose logits are in memory at the same time. */
   readonly chunk: number;
+  /** c: logits z become c · tanh(z / c), as in Gemma 2 and RecurrentGemma. Not given, or 0: they stay as they are. */
+  readonly cap?: number | undefined;
+}
+
+function attributesOf({ chunk, cap }: LossOptions): LossAttributes {
+  return cap ? { chunk, cap } : { chunk };
 }
 
 /**
- * loss[1] = Σ weights · ce with ce = −log softmax(x · wᵀ)[target]; `tokenLoss` [T…] is ce (0 where the target is −1) and
+ * loss[1] = Σ weights · ce with ce = −log softmax(x · wᵀ)[target], logits capped where asked for; `tokenLoss` [T…] is ce (0 where the target is −1) and
  * `logsumexp` [T…] the logarithm of the softmax's denominator. A target outside [−1, V) is an error when the program
  * runs. Only `loss` has a gradient.
  */
 export function linearCrossEntropy(
   { x, w, targets, weights }: LossInputs,
-  { chunk }: LossOptions,
+  options: LossOptions,
 ): { loss: Tensor; tokenLoss: Tensor; logsumexp: Tensor } {
-  const outputs = graphOf([x]).apply(lossOperation, [x, w, targets, weights], { chunk });
+  const outputs = graphOf([x]).apply(lossOperation, [x, w, targets, weights], attributesOf(options));
   return { loss: outputs[0], tokenLoss: outputs[1], logsumexp: outputs[2] };
 }
 
@@ -161,13 +171,13 @@ const lossBackwardOperation = defineOperation<LossAttributes>({
     ];
   },
   // Two products, and the logits once more.
-  cost: (inputs, outputs) => lossCost(inputs, outputs, 0, 3),
+  cost: (inputs, outputs, attributes) => lossCost(inputs, outputs, 0, 3, attributes),
   workspace: (inputs, _outputs, attributes) => lossWorkspace(inputs, attributes),
-  evaluate(inputs, [dx, dw]) {
+  evaluate(inputs, [dx, dw], { cap = 0 }) {
     const logsumexp = operand(inputs, 4).values;
     const dLoss = operand(inputs, 5).values[0];
-    const gradients = new LossGradients(inputs);
-    forEachToken(inputs, (position) => gradients.add(position, logsumexp[position.token], dLoss));
+    const gradients = new LossGradients(inputs, cap);
+    forEachToken(inputs, cap, (position) => gradients.add(position, logsumexp[position.token], dLoss));
     gradients.store(dx, dw);
   },
 });
@@ -175,11 +185,11 @@ const lossBackwardOperation = defineOperation<LossAttributes>({
 /** The gradients of `loss`: dx and dw, both float32. The logits are computed again, chunk by chunk. */
 export function linearCrossEntropyBackward(
   given: LossInputs & { readonly logsumexp: Tensor; readonly dLoss: Tensor },
-  { chunk }: LossOptions,
+  options: LossOptions,
 ): { dx: Tensor; dw: Tensor } {
   const { x, w, targets, weights, logsumexp, dLoss } = given;
   const inputs = [x, w, targets, weights, logsumexp, dLoss];
-  const outputs = graphOf([x]).apply(lossBackwardOperation, inputs, { chunk });
+  const outputs = graphOf([x]).apply(lossBackwardOperation, inputs, attributesOf(options));
   return { dx: outputs[0], dw: outputs[1] };
 }
 
@@ -190,13 +200,13 @@ const lossWithGradientOperation = defineOperation<LossAttributes>({
     const { x, w, tokens } = requireLossInputs(inputs, attributes, fail);
     return [ONE, tokens, { shape: x.shape, dtype: 'float32' }, { shape: w.shape, dtype: 'float32' }];
   },
-  cost: (inputs, outputs) => lossCost(inputs, outputs, 1, 3),
+  cost: (inputs, outputs, attributes) => lossCost(inputs, outputs, 1, 3, attributes),
   workspace: (inputs, _outputs, attributes) => lossWorkspace(inputs, attributes),
-  evaluate(inputs, [loss, tokenLoss, dx, dw]) {
+  evaluate(inputs, [loss, tokenLoss, dx, dw], { cap = 0 }) {
     const weights = operand(inputs, 3).values;
-    const gradients = new LossGradients(inputs);
+    const gradients = new LossGradients(inputs, cap);
     let total = 0;
-    forEachToken(inputs, (position) => {
+    forEachToken(inputs, cap, (position) => {
       const { token, target, logits } = position;
       const norm = logSumExp(logits);
       const entropy = target < 0 ? 0 : norm - logits[target];
@@ -212,9 +222,13 @@ const lossWithGradientOperation = defineOperation<LossAttributes>({
 /** Loss and its gradients in one pass over the chunks, for a loss that is itself what is differentiated (dLoss = 1). */
 export function linearCrossEntropyWithGradient(
   { x, w, targets, weights }: LossInputs,
-  { chunk }: LossOptions,
+  options: LossOptions,
 ): { loss: Tensor; tokenLoss: Tensor; dx: Tensor; dw: Tensor } {
-  const outputs = graphOf([x]).apply(lossWithGradientOperation, [x, w, targets, weights], { chunk });
+  const outputs = graphOf([x]).apply(
+    lossWithGradientOperation,
+    [x, w, targets, weights],
+    attributesOf(options),
+  );
   return { loss: outputs[0], tokenLoss: outputs[1], dx: outputs[2], dw: outputs[3] };
 }
 
@@ -222,13 +236,14 @@ interface TokenLogits {
   readonly token: number;
   /** −1: ignored. */
   readonly target: number;
-  /** [V], valid until the next token. */
+  /** [V], capped, valid until the next token. */
   readonly logits: Float64Array;
 }
 
 /** Computes the logits token by token: the plain meaning needs no chunks. */
 function forEachToken(
   inputs: readonly (Operand | undefined)[],
+  cap: number,
   visit: (position: TokenLogits) => void,
 ): void {
   const x = operand(inputs, 0).values;
@@ -246,6 +261,7 @@ function forEachToken(
       );
     }
     productOfRows(x.subarray(token * width, (token + 1) * width), w.values, logits, 1, vocabulary, width);
+    if (cap > 0) for (let v = 0; v < vocabulary; v++) logits[v] = cap * Math.tanh(logits[v] / cap);
     visit({ token, target, logits });
   }
 }
@@ -258,15 +274,18 @@ function logSumExp(logits: Float64Array): number {
   return maximum + Math.log(total);
 }
 
-/** Adds up dx and dw over the tokens: with g = (softmax − one-hot) · weight · dLoss, dx = g · w and dw = gᵀ · x. */
+/** Adds up dx and dw over the tokens: with g = (softmax − one-hot) · weight · dLoss, times the slope of the cap, dx = g · w and
+ * dw = gᵀ · x. */
 class LossGradients {
   readonly #x: Operand;
   readonly #w: Operand;
   readonly #weights: Operand;
   readonly #dx: Float64Array;
   readonly #dw: Float64Array;
+  readonly #cap: number;
 
-  constructor(inputs: readonly (Operand | undefined)[]) {
+  constructor(inputs: readonly (Operand | undefined)[], cap: number) {
+    this.#cap = cap;
     this.#x = operand(inputs, 0);
     this.#w = operand(inputs, 1);
     this.#weights = operand(inputs, 3);
@@ -282,7 +301,8 @@ class LossGradients {
     const w = this.#w.values;
     for (let v = 0; v < logits.length; v++) {
       const probability = Math.exp(logits[v] - logsumexp);
-      const g = factor * (v === target ? probability - 1 : probability);
+      const slope = this.#cap > 0 ? 1 - (logits[v] / this.#cap) ** 2 : 1;
+      const g = factor * (v === target ? probability - 1 : probability) * slope;
       for (let i = 0; i < width; i++) {
         this.#dx[token * width + i] += g * w[v * width + i];
         this.#dw[v * width + i] += g * x[token * width + i];

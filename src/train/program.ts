@@ -18,8 +18,9 @@ import { Graph } from '../graph/index.ts';
 import type { BuiltModel } from '../models/build.ts';
 import { buildModel } from '../models/build.ts';
 import type { ModelConfig } from '../models/config.ts';
+import { lossOf } from '../models/head.ts';
 import type { Adaptation, ParameterSpec } from '../nn/index.ts';
-import { accumulate, linearCrossEntropy } from '../ops/index.ts';
+import { accumulate } from '../ops/index.ts';
 import type { FrozenTrainConfig, Precision } from './config.ts';
 import { addUpdate } from './update.ts';
 
@@ -105,9 +106,7 @@ function lossGraph(
   const built = buildModel(graph, model, { batch, length, documents: true, training });
   const targets = graph.source('input', 'targets', [batch, length], 'int32');
   const weights = graph.source('input', 'weights', [batch, length]);
-  const { loss, tokenLoss } = graph.scope('loss', () =>
-    linearCrossEntropy({ x: built.hidden, w: built.head, targets, weights }, { chunk: lossChunk }),
-  );
+  const { loss, tokenLoss } = graph.scope('loss', () => lossOf(built, targets, weights, lossChunk));
   return { graph, built, loss, tokenLoss };
 }
 

@@ -132,15 +132,16 @@ function losses(): OperationCase[] {
     [7, 32, 500, 7],
     [5, 17, 64, 100],
   ];
-  return sizes.flatMap(([tokens, width, vocabulary, chunk]): OperationCase[] => {
+  return sizes.flatMap(([tokens, width, vocabulary, chunk], size): OperationCase[] => {
     const x = floats([tokens, width], { seed: 32 });
     const w = floats([vocabulary, width], { seed: 33 });
     const ids = Array.from(randomIntegers([tokens], 0, vocabulary, 34).values);
     if (tokens > 2) ids[2] = -1;
     const given = [x, w, integers([tokens], ids), floats([tokens], { seed: 35, low: 0 })];
-    const attributes: Attributes = { chunk };
+    // Every second one with logits bent by a cap of about their size.
+    const attributes: Attributes = size % 2 === 0 ? { chunk } : { chunk, cap: 1.5 };
     const logsumexp = evaluatePlain('linearCrossEntropy', given, attributes)[2];
-    const title = `${tokens} tokens by ${chunk}, width ${width}, vocabulary ${vocabulary}`;
+    const title = `${tokens} tokens by ${chunk}, width ${width}, vocabulary ${vocabulary}${size % 2 === 0 ? '' : ', capped'}`;
     const half = [0, 1];
     return [
       { operation: 'linearCrossEntropy', title, inputs: given, attributes, half },

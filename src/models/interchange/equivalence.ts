@@ -50,6 +50,7 @@ const meanings: Readonly<Record<string, Meaning | undefined>> = {
         }),
       ),
   },
+  'rg-lru': { complete: (options, width) => ({ width: options.width ?? width }) },
   mlp: { complete: (options, width) => ({ width: hiddenWidth(options, width) }) },
   moe: {
     complete: (options, width) => ({

@@ -7,6 +7,7 @@ import { llama } from './families/llama.ts';
 import { mamba } from './families/mamba.ts';
 import { mamba2 } from './families/mamba2.ts';
 import { nemotronH } from './families/nemotronH.ts';
+import { recurrentGemma } from './families/recurrentGemma.ts';
 import { isStateSpaces, stateSpaces } from './families/stateSpaces.ts';
 import { zamba2 } from './families/zamba2.ts';
 import type { Family } from './family.ts';
@@ -20,6 +21,7 @@ export const families: readonly Family[] = [
   falconH1,
   nemotronH,
   zamba2,
+  recurrentGemma,
   stateSpaces,
 ];
 
