@@ -26,6 +26,10 @@ describe('spreadLayers', () => {
     [13, 2, [5, 9]],
     [13, 3, [4, 7, 11]],
     [4, 1, [3]],
+    [14, 7, [2, 4, 6, 8, 10, 12, 14]],
+    [13, 7, [2, 4, 6, 8, 10, 12, 13]],
+    [16, 4, [3, 7, 10, 14]],
+    [5, 4, [2, 3, 4, 5]],
   ])('gives the published places of %d and %d', (depth, count, places) => {
     expect(spreadLayers(depth, count).map((place) => place + 1)).toEqual(places);
   });

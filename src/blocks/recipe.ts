@@ -37,11 +37,22 @@ export function spreadLayers(depth: number, count: number): readonly number[] {
     throw new BraidError('config', `${count} layers do not fit into a depth of ${depth}.`);
   }
   if (count === depth) return Array.from({ length: depth }, (_, place) => place);
+  if (2 * count >= depth) return alternate(depth, count);
   return Array.from({ length: count }, (_, index) => {
     // Counted from 1, as in the paper: place 7 for one of 13, 5 and 9 for two, 4, 7 and 11 for three.
     const place = Math.round(((index + 1) * (depth + 1)) / (count + 1));
     return Math.max(place, index + 2) - 1;
   });
+}
+
+/** Every second place, the cheap layers first; what is more fills up from the end: 2, 4, 6, 8, 10, 12 and 13 of 13. */
+function alternate(depth: number, count: number): readonly number[] {
+  const extra = count - Math.floor(depth / 2);
+  // From this place on all are dear: `extra` even ones, counted from 0, stand there.
+  const solid = depth - 2 * extra + (depth % 2);
+  return Array.from({ length: depth }, (_, place) => place).filter(
+    (place) => place % 2 === 1 || place >= solid,
+  );
 }
 
 /** One entry per layer: `expensive` at the places of the recipe, `cheap` elsewhere. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { byteTokenizer } from '../data/index.ts';
 import type { ModelConfig } from '../models/config.ts';
 import { parseModelConfig } from '../models/config.ts';
-import { findPreset } from '../models/presets.ts';
+import { findPreset } from '../models/presets/index.ts';
 import { initialize } from '../nn/index.ts';
 import { createReferenceExecutor } from '../runtime/index.ts';
 import { decodeStream, encodePrompt, generate } from './generate.ts';

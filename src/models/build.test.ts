@@ -3,7 +3,7 @@ import { elementCount, Graph } from '../graph/index.ts';
 import type { ModelOptions } from './build.ts';
 import { buildModel } from './build.ts';
 import { parseModelConfig } from './config.ts';
-import { findPreset } from './presets.ts';
+import { findPreset } from './presets/index.ts';
 
 function build(preset: string, change: object = {}, options: Partial<ModelOptions> = {}) {
   const graph = new Graph();

@@ -16,7 +16,7 @@ export type { ExpandedLayer, LayerKind, LayerNames, PatternNode, PatternTree } f
 export { expandPattern, formatPattern, namesInPattern, parsePattern } from './pattern.ts';
 export type { BlockPlan, BranchPlan, LayerPlan, ModelPlan, StatePlan } from './plan.ts';
 export { planModel } from './plan.ts';
-export type { Preset } from './presets.ts';
-export { findPreset, presets } from './presets.ts';
+export type { Preset } from './presets/index.ts';
+export { findPreset, presets } from './presets/index.ts';
 export type { SafetensorsType, TensorToWrite } from './safetensors.ts';
 export { SafetensorsFile, writeSafetensors } from './safetensors.ts';

@@ -4,7 +4,7 @@ import { buildModel } from './build.ts';
 import { parseModelConfig } from './config.ts';
 import type { ModelPlan } from './plan.ts';
 import { planModel } from './plan.ts';
-import { findPreset } from './presets.ts';
+import { findPreset } from './presets/index.ts';
 
 function plan(preset: string, length = 1024, change: object = {}): ModelPlan {
   return planModel(parseModelConfig({ ...findPreset(preset).config, ...change }), { length });

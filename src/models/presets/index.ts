@@ -1,0 +1,2 @@
+export type { Preset } from './preset.ts';
+export { findPreset, presets } from './registry.ts';
