@@ -4,17 +4,27 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { openExecutor } from '../bench/session.ts';
 import { findTokenizer, loadText, textCorpus } from '../data/index.ts';
-import type { Document, EvaluatedModel, TaskResult } from '../eval/index.ts';
+import type {
+  ChoiceTask,
+  Document,
+  EvaluatedModel,
+  EvaluationSettings,
+  Protocol,
+  TaskResult,
+} from '../eval/index.ts';
 import {
   documentsOf,
+  evaluateTask,
+  findDocuments,
   folderLength,
   loadFolder,
   readDocuments,
-  scorePositions,
-  scoreText,
+  requireTasks,
+  taskNames,
 } from '../eval/index.ts';
 import { loadModel } from '../generate/index.ts';
 import { BraidError } from '../graph/index.ts';
+import { writeFileAtomically } from '../models/index.ts';
 import { textTable } from '../report/table.ts';
 import type { Precision, Run } from '../train/index.ts';
 import { isRun, openRun } from '../train/index.ts';
@@ -22,8 +32,16 @@ import { count, several } from './arguments.ts';
 import { createProgress } from './progress.ts';
 import { onInterrupt } from './signals.ts';
 
+interface NamedTask {
+  readonly name: string;
+  readonly file?: string;
+}
+
 interface Options {
-  readonly tasks: readonly string[];
+  readonly tasks: readonly NamedTask[];
+  readonly docs?: string;
+  readonly protocol: Protocol;
+  readonly items?: string;
   readonly text?: readonly string[];
   readonly window?: number;
   readonly stride?: number;
@@ -38,15 +56,24 @@ interface Options {
 
 export function command(): Command {
   return new Command('evaluate')
-    .description('Measure what a trained model knows: bits per byte, the loss by position.')
+    .description('Measure what a trained model knows: bits per byte, loss by position, multiple choice.')
     .argument('<model>', 'the folder of a run, or a Hugging Face folder (config.json and safetensors)')
     .addOption(
-      new Option('--tasks <list>', 'perplexity, positions; several with commas between them')
-        .argParser((text) => text.split(',').map((task) => task.trim()))
-        .default(['perplexity'], 'perplexity'),
+      new Option(
+        '--tasks <list>',
+        'names, or NAME=FILE for the documents of a task, with commas between them',
+      )
+        .argParser(namedTasks)
+        .default(namedTasks('perplexity'), 'perplexity'),
+    )
+    .option('--docs <folder>', 'documents of the tasks: NAME.jsonl')
+    .addOption(
+      new Option('--protocol <name>', 'how questions are scored; flowhn: as its released scripts do')
+        .choices(['harness', 'flowhn'])
+        .default('harness'),
     )
     .option('--text <file>', 'plain text; once per file (default: the validation text of the run)', several)
-    .option('--window <n>', 'perplexity: most tokens read at once (default: those of training)', count)
+    .option('--window <n>', 'most tokens read at once (default: those of training)', count)
     .option('--stride <n>', 'perplexity: tokens by which the window moves (default: half of it)', count)
     .option(
       '--length <n>',
@@ -54,41 +81,66 @@ export function command(): Command {
       count,
     )
     .option('--parts <n>', 'positions: parts into which they are put', count, 8)
-    .option('--limit <n>', 'only the first documents', count)
+    .option('--limit <n>', 'only the first documents or questions', count)
     .option('--tokenizer <name>', 'of a Hugging Face folder')
     .addOption(
       new Option('--precision <name>', 'default: that of the run; float32').choices(['bfloat16', 'float32']),
     )
     .option('--executor <name>', 'native or reference')
+    .option('--items <file>', 'write what every question got, one JSON object per line')
     .option('--json', 'print the figures as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  braid evaluate runs/flowhn-chunks-nano\n' +
+      `\nTasks: ${taskNames.join(', ')}.\n\nExamples:\n  braid evaluate runs/flowhn-chunks-nano\n` +
         '  braid evaluate runs/mamba1-nano --tasks perplexity,positions --text book.txt --window 512 --stride 128\n' +
+        '  braid evaluate runs/llama-135m --tasks piqa,arc_easy,boolq --docs documents --items answers.jsonl\n' +
         '  braid evaluate mamba-130m-hf --tokenizer bytes --text book.txt',
     )
     .action(run);
 }
+
+function namedTasks(text: string): readonly NamedTask[] {
+  return text.split(',').map((part) => {
+    const [name, ...file] = part.trim().split('=');
+    return file.length > 0 ? { name, file: file.join('=') } : { name };
+  });
+}
+
+type More = Pick<EvaluationSettings, 'signal' | 'onAnswer'>;
 
 /** A model with what its home says about it. */
 interface Opened {
   readonly model: EvaluatedModel;
   /** Tokens that it was trained to read at once. */
   readonly length: number;
+  /** The token before every text. */
+  readonly begin: number;
   readonly run?: Run;
 }
 
 async function run(folder: string, options: Options): Promise<void> {
+  requireTasks(options.tasks.map(({ name }) => name));
   const opened = await open(folder, options);
   const interruption = onInterrupt('Stopping.');
+  const items: string[] = [];
+  const more: More = {
+    signal: interruption.signal,
+    onAnswer: (task, index, answer) => items.push(JSON.stringify({ task: task.name, index, ...answer })),
+  };
   try {
     const results: TaskResult[] = [];
-    for (const task of options.tasks) {
-      results.push(await runTask(task, opened, options, interruption.signal));
+    for (const { name } of options.tasks) results.push(await runTask(name, opened, options, more));
+    const { items: path } = options;
+    if (path !== undefined) {
+      await writeFileAtomically(path, (file) =>
+        file.write(Buffer.from(items.map((item) => `${item}\n`).join(''))),
+      );
     }
-    process.stdout.write(
-      options.json ? `${JSON.stringify({ model: folder, results }, null, 2)}\n` : table(results),
-    );
+    const json = `${JSON.stringify({ model: folder, results }, null, 2)}\n`;
+    process.stdout.write(options.json ? json : table(results));
+  } catch (error) {
+    if (!interruption.signal.aborted) throw error;
+    throw new BraidError('interrupted', 'Stopped before all tasks were done.', { cause: error });
   } finally {
     interruption.release();
     opened.model.store.dispose();
@@ -105,7 +157,12 @@ async function open(folder: string, options: Options): Promise<Opened> {
     const { executor } = openExecutor({ ...run.config.train, ...(name ? { executor: name } : {}) });
     const model = await loadModel(run, executor, (message) => process.stderr.write(`${message}\n`));
     const chosen = options.precision ?? run.config.train.precision;
-    return { model: { ...model, precision: chosen }, length: run.config.train.length, run };
+    return {
+      model: { ...model, precision: chosen },
+      length: run.config.train.length,
+      begin: model.tokenizer.separator,
+      run,
+    };
   }
   if (!existsSync(join(folder, 'config.json'))) {
     throw new BraidError(
@@ -115,63 +172,48 @@ async function open(folder: string, options: Options): Promise<Opened> {
   }
   const { executor } = openExecutor({ executor: name ?? 'native', threads: 0, precision });
   const model = await loadFolder(folder, { executor, precision, tokenizer: findTokenizer(tokenizer) });
-  return { model, length: folderLength(folder) };
+  return { model, length: folderLength(folder), begin: model.tokenizer.separator };
 }
 
-async function runTask(
-  task: string,
-  opened: Opened,
-  options: Options,
-  signal: AbortSignal,
-): Promise<TaskResult> {
+async function runTask(task: string, opened: Opened, options: Options, more: More): Promise<TaskResult> {
+  const { window = opened.length, length = 2 * opened.length } = options;
   const progress = createProgress(task);
-  const common = { signal, onProgress: (done: number, total: number) => progress.update(done, total) };
-  const { model } = opened;
   try {
-    if (task === 'perplexity') {
-      const { window = opened.length } = options;
-      const stride = options.stride ?? Math.max(1, Math.floor(window / 2));
-      const score = await scoreText(model, texts(opened, options), { ...common, window, stride });
-      return {
-        task,
-        examples: score.documents,
-        figures: [
-          { metric: 'bits per byte', value: score.bitsPerByte },
-          { metric: 'perplexity per token', value: score.perplexity },
-        ],
-        notes: [
-          `${score.tokens} tokens, ${score.bytes} bytes; window ${window}, stride ${stride}; ends of documents not counted`,
-        ],
-      };
-    }
-    if (task === 'positions') {
-      const { length = 2 * opened.length, parts } = options;
-      const score = await scorePositions(model, texts(opened, options), { ...common, length, parts });
-      return {
-        task,
-        examples: score.documents,
-        figures: score.parts.map(({ begin, end, loss }) => ({
-          metric: `loss of ${begin} to ${end - 1}`,
-          value: loss,
-        })),
-        notes: [`nats per token; trained at ${opened.length} tokens`],
-      };
-    }
-    throw new BraidError('usage', `There is no task '${task}'. Known: perplexity, positions.`);
+    return await evaluateTask(task, opened.model, {
+      window,
+      stride: options.stride ?? Math.max(1, Math.floor(window / 2)),
+      length,
+      parts: options.parts,
+      limit: options.limit,
+      protocol: options.protocol,
+      begin: opened.begin,
+      documents: () => texts(opened, options),
+      questionsFile: (choice) => questionsFile(choice, options),
+      onProgress: (done, total) => progress.update(done, total),
+      ...more,
+    });
   } finally {
     progress.finish();
   }
 }
 
-function texts({ model, run }: Opened, { text, limit }: Options): readonly Document[] {
+function questionsFile(task: ChoiceTask, { tasks, docs }: Options): string {
+  const file = tasks.find(({ name }) => name === task.name)?.file;
+  if (file !== undefined) return file;
+  if (docs !== undefined) return findDocuments(task, docs);
+  throw new BraidError(
+    'usage',
+    `Where are the documents of '${task.name}'? Name their folder with --docs FOLDER, or the file with --tasks ${task.name}=FILE. ` +
+      'One JSON object per line, with the fields of the original data set.',
+  );
+}
+
+function texts({ model, run }: Opened, { text }: Options): readonly Document[] {
   if (text === undefined && run === undefined) {
     throw new BraidError('usage', 'A Hugging Face folder has no text of its own. Give one with --text FILE.');
   }
-  const documents =
-    text || !run
-      ? readDocuments(textCorpus(text ?? []).documents, model.tokenizer)
-      : documentsOf(loadText(run.config.data).validation, model.tokenizer);
-  return limit === undefined ? documents : documents.slice(0, limit);
+  if (text || !run) return readDocuments(textCorpus(text ?? []).documents, model.tokenizer);
+  return documentsOf(loadText(run.config.data).validation, model.tokenizer);
 }
 
 function table(results: readonly TaskResult[]): string {

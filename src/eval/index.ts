@@ -1,12 +1,23 @@
+export type { Continuation, ContinuationScorer, Likelihood, PairEncoding } from './continuation.ts';
+export { encodePair } from './continuation.ts';
+export type { AnswerRecord, EvaluationSettings } from './evaluate.ts';
+export { evaluateTask, requireTasks, taskNames } from './evaluate.ts';
 export type { FolderSettings } from './folder.ts';
 export { folderLength, loadFolder } from './folder.ts';
 export type { EvaluatedModel } from './model.ts';
 export type { Perplexity, PerplexityOptions } from './perplexity.ts';
 export { PerplexityMeter } from './perplexity.ts';
+export { createContinuationScorer } from './prefixScorer.ts';
 export type { Figure, TaskResult } from './result.ts';
 export { standardError } from './result.ts';
 export type { Row, RowScorerOptions } from './rows.ts';
 export { RowScorer } from './rows.ts';
+export type { Answer, ChoiceOptions, Protocol } from './tasks/choice.ts';
+export { answerQuestions, releasedQuestions } from './tasks/choice.ts';
+export { findDocuments, readQuestions } from './tasks/documents.ts';
+export { figuresOf } from './tasks/figures.ts';
+export { choiceTasks, findChoiceTask } from './tasks/registry.ts';
+export type { ChoiceTask, Metric, Pair, Question } from './tasks/task.ts';
 export type {
   Document,
   PositionOptions,
