@@ -54,6 +54,11 @@ describe('all parameters', () => {
     ['falcon-h1-0.5b', '0.5B'],
     ['falcon-h1-1.5b', '1.55B'], // named 1.5B
     ['falcon-h1-1.5b-deep', '1.55B'],
+    // Recomputed with a vocabulary of 32,000, as none is published.
+    ['griffin-100m', '114M'],
+    ['griffin-200m', '196M'],
+    ['griffin-400m', '404M'],
+    ['griffin-1.3b', '1.31B'],
     ['nemotron-h-8b', '8B'],
     ['zamba2-2.7b', '2.66B'], // shared weights counted once
     ['stripedhyena2-1b', '1.11B'],

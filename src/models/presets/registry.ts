@@ -4,6 +4,7 @@ import { nearestName } from '../nearest.ts';
 import { baePresets } from './bae.ts';
 import { falconH1Presets } from './falconH1.ts';
 import { flowhnPresets } from './flowhn.ts';
+import { griffinPresets } from './griffin.ts';
 import { hymbaPresets } from './hymba.ts';
 import { jambaPresets } from './jamba.ts';
 import { llamaPresets } from './llama.ts';
@@ -27,6 +28,7 @@ export const presets: readonly Preset[] = [
   ...flowhnPresets,
   ...falconH1Presets,
   ...sambaPresets,
+  ...griffinPresets,
   ...nemotronHPresets,
   ...zamba2Presets,
   ...stripedHyenaPresets,
