@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { compareCommand } from './bench/compare.ts';
 import { generateCommand } from './bench/generate.ts';
+import { operatorsCommand } from './bench/operators.ts';
 import { trainCommand } from './bench/train.ts';
 
 export function command(): Command {
@@ -9,6 +10,7 @@ export function command(): Command {
     .description('Measure speed against the peaks of this machine, which are measured in the same call.')
     .addCommand(trainCommand(), { isDefault: true })
     .addCommand(generateCommand())
+    .addCommand(operatorsCommand())
     .addCommand(compareCommand())
     .addHelpText(
       'after',

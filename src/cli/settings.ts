@@ -26,8 +26,18 @@ type Section = Readonly<Record<string, unknown>>;
 
 /** The configuration named by `source`: a preset, or a YAML file of a run (`model:` …) or of a model alone. */
 export function readSettings(source: string, settings: Settings): RunConfig {
+  return configure(readSource(source), settings);
+}
+
+interface Source {
+  readonly value: Section;
+  readonly locate?: Locate;
+  readonly what: string;
+}
+
+/** The configuration that a value with the sections of a run describes; `what` names it in messages. */
+export function configure({ value, locate, what }: Source, settings: Settings): RunConfig {
   settings.overrides.forEach(checkSection);
-  const { value, locate, what } = readSource(source);
   const data = { ...section(value, 'data'), ...(settings.text?.length ? { text: settings.text } : {}) };
   const train = { ...settings.defaults, ...section(value, 'train') };
   const overridden = applyOverrides({ ...value, data, train }, settings.overrides, locate);
@@ -55,7 +65,7 @@ function withLength(value: Section, steps: number): Section {
   return { ...value, train: { ...train, steps } };
 }
 
-function readSource(source: string): { value: Section; locate?: Locate; what: string } {
+function readSource(source: string): Source {
   const looksLikeFile = /[\\/]|\.ya?ml$|\.json$/.test(source);
   if (looksLikeFile || existsSync(source)) return readFile(source);
   const names = presets.map(({ name }) => name);

@@ -3,7 +3,14 @@ import type { BenchReport, Measurement } from '../bench/measurement.ts';
 import { describeSubject, figuresOf } from '../bench/measurement.ts';
 import { spread } from '../bench/statistics.ts';
 import { barChart } from './barChart.ts';
-import { measurementNote, measurementTable, profileColumns, profileNote, profileRows } from './benchTable.ts';
+import {
+  measurementGroups,
+  measurementNote,
+  measurementTable,
+  profileColumns,
+  profileNote,
+  profileRows,
+} from './benchTable.ts';
 import { paletteSize } from './chartStyle.ts';
 import { formatPercent } from './format.ts';
 import { lineChart } from './lineChart.ts';
@@ -15,12 +22,15 @@ const alongParts = ['length', 'position', 'threads', 'batch'] as const;
 
 export function benchPage(report: BenchReport): string {
   const { kind, created, environment, measurements } = report;
-  const { columns, rows } = measurementTable(report, measurements);
+  const tables = measurementGroups(measurements).map((alike) => {
+    const { columns, rows } = measurementTable(report, alike);
+    return htmlTable(columns, rows);
+  });
   const charts = [speedChart(report), ...alongParts.map((part) => costChart(report, part))].filter(
     (chart) => chart !== '',
   );
   const sections: Section[] = [
-    { title: 'Figures', body: [htmlTable(columns, rows)], note: measurementNote(report) },
+    { title: 'Figures', body: tables, note: measurementNote(report) },
     ...(charts.length > 0 ? [{ title: 'Speed', body: [figures(charts)] }] : []),
     {
       title: 'Roofline',

@@ -67,21 +67,39 @@ export function measurementTable(
   measurements: readonly Measurement[],
 ): { columns: readonly Column[]; rows: readonly Row[] } {
   const parts = [...new Set(measurements.flatMap(({ subject }) => Object.keys(subject)))];
+  const cells = measurements.map((measurement) => {
+    const figures = figuresOf(measurement, machine);
+    return shown[kind].map(({ cell }) => cell(measurement, figures));
+  });
+  // A figure that none of them has is no column.
+  const used = shown[kind].flatMap((_, index) => (cells.some((row) => row[index] !== '') ? [index] : []));
   const columns: Column[] = [
     ...parts.map((title) => {
       const numeric = measurements.every(({ subject }) => typeof subject[title] !== 'string');
       return { title, ...(numeric ? { align: 'right' as const } : {}) };
     }),
-    ...shown[kind].map(({ title }) => (textual.has(title) ? { title } : { title, align: 'right' as const })),
+    ...used.map((index) => {
+      const { title } = shown[kind][index];
+      return textual.has(title) ? { title } : { title, align: 'right' as const };
+    }),
   ];
-  const rows = measurements.map((measurement) => {
-    const figures = figuresOf(measurement, machine);
-    return [
-      ...parts.map((part) => String(measurement.subject[part] ?? '')),
-      ...shown[kind].map(({ cell }) => cell(measurement, figures)),
-    ];
-  });
+  const rows = measurements.map(({ subject }, row) => [
+    ...parts.map((part) => String(subject[part] ?? '')),
+    ...used.map((index) => cells[row][index]),
+  ]);
   return { columns, rows };
+}
+
+/** Measurements whose subjects have the same parts, each group a table of its own. */
+export function measurementGroups(measurements: readonly Measurement[]): readonly (readonly Measurement[])[] {
+  const groups = new Map<string, Measurement[]>();
+  for (const measurement of measurements) {
+    const parts = Object.keys(measurement.subject).join();
+    const known = groups.get(parts);
+    if (known) known.push(measurement);
+    else groups.set(parts, [measurement]);
+  }
+  return [...groups.values()];
 }
 
 /** What the figures are shares of and how they were counted, in one paragraph. */

@@ -9,6 +9,7 @@ import { BraidError } from '../../graph/index.ts';
 import { writeFileAtomically } from '../../models/index.ts';
 import { benchPage } from '../../report/benchPage.ts';
 import {
+  measurementGroups,
   measurementNote,
   measurementTable,
   profileColumns,
@@ -80,8 +81,11 @@ export async function publish(report: BenchReport, options: CommonOptions): Prom
     process.stdout.write(json);
     return;
   }
-  const { columns, rows } = measurementTable(report, report.measurements);
-  process.stdout.write(`${textTable(columns, rows)}\n\n${measurementNote(report)}\n`);
+  for (const alike of measurementGroups(report.measurements)) {
+    const { columns, rows } = measurementTable(report, alike);
+    process.stdout.write(`${textTable(columns, rows)}\n\n`);
+  }
+  process.stdout.write(`${measurementNote(report)}\n`);
   for (const { subject, profile } of report.measurements) {
     if (!profile) continue;
     const table = textTable(profileColumns, profileRows(profile.operations));

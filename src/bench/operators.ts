@@ -1,0 +1,173 @@
+/**
+ * Layers on their own over lengths, forward and backward, whole and without their dense projections, and the matrix
+ * products that models consist of, in turn with those of a peer.
+ */
+import type { LayerChoice } from '../blocks/index.ts';
+import type { Program } from '../compiler/index.ts';
+import type { Executor, LoadedProgram, Store } from '../runtime/index.ts';
+import type { Precision } from '../train/index.ts';
+import { layerProgram, type Phase } from './layerPrograms.ts';
+import type { Effort, Machine } from './machine.ts';
+import type { Measurement, Subject } from './measurement.ts';
+import type { OneDnn } from './onednn.ts';
+import { nameOf, type Product, productProgram } from './products.ts';
+import { ProfileRecorder } from './profile.ts';
+import { workOf } from './programWork.ts';
+import { inRounds, shareSamples } from './rounds.ts';
+import { sum } from './statistics.ts';
+
+export interface LayerSubject {
+  readonly layer: LayerChoice;
+  readonly width: number;
+  readonly batch: number;
+  readonly length: number;
+  readonly phase: Phase;
+  readonly precision: Precision;
+}
+
+export interface OperatorBench {
+  readonly layers: readonly LayerSubject[];
+  readonly products: readonly Product[];
+  readonly peer?: OneDnn | undefined;
+  readonly executor: Executor;
+  readonly samples: number;
+  readonly rounds: number;
+  readonly profile?: boolean;
+  readonly effort?: Effort | undefined;
+  readonly onVisit?: (name: string) => void;
+}
+
+/** Samples of one thing in one round. */
+type Part = Omit<Measurement, 'threads' | 'executor' | 'profile'> & { readonly recorder?: ProfileRecorder };
+
+export async function benchOperators(
+  bench: OperatorBench,
+): Promise<{ machine: Machine; measurements: readonly Measurement[] }> {
+  const { layers, products, executor, rounds, effort } = bench;
+  const samples = shareSamples(bench.samples, rounds);
+  const visits = [
+    ...layers.map((layer) => async (round: number) => {
+      const parts = await measureLayer(layer, executor, samples[round]);
+      bench.onVisit?.(layer.layer.name);
+      return parts;
+    }),
+    ...products.map((product) => async (round: number) => {
+      const parts = await measureProduct(product, bench, samples[round]);
+      bench.onVisit?.(nameOf(product));
+      return parts;
+    }),
+  ];
+  const { machine, results } = await inRounds<readonly Part[]>({ rounds, executor, effort }, visits);
+  const measurements = results.flatMap((inTurn) =>
+    inTurn[0].map(({ recorder: _, ...part }, index): Measurement => {
+      const recorder = bench.profile ? inTurn.at(-1)?.[index]?.recorder : undefined;
+      return {
+        ...part,
+        threads: executor.threads,
+        executor: executor.name,
+        seconds: inTurn.flatMap((parts) => parts[index].seconds),
+        ...(recorder ? { profile: recorder.profile(machine) } : {}),
+      };
+    }),
+  );
+  return { machine, measurements };
+}
+
+/** The dense projections of a layer; everything else is its inner part. */
+const projection = 'matmul';
+
+async function measureLayer(
+  { layer, width, batch, length, phase, precision }: LayerSubject,
+  executor: Executor,
+  samples: number,
+): Promise<readonly Part[]> {
+  const { threads } = executor;
+  const { program, modelFlops } = layerProgram({ layer, width, batch, length, phase, precision, threads });
+  const whole: number[] = [];
+  const inner: number[] = [];
+  const recorder = new ProfileRecorder(program);
+  await withProgram(program, executor, async (loaded) => {
+    await loaded.run();
+    for (let run = 0; run < samples; run++) {
+      const { seconds, calls = [] } = await loaded.run({ profile: true });
+      whole.push(seconds);
+      inner.push(sum(calls.map((time) => (isInner(program, time.call) ? time.seconds : 0))));
+      if (calls.length > 0) recorder.add(calls, seconds);
+    }
+  });
+  const subject = (part: string): Subject => ({ layer: layer.name, part, phase, batch, length });
+  const tokens = batch * length;
+  const innerCalls = program.calls.filter((_, index) => isInner(program, index));
+  return [
+    {
+      subject: subject('whole'),
+      precision,
+      seconds: whole,
+      work: { tokens, modelFlops, ...workOf([program]) },
+      recorder,
+    },
+    {
+      subject: subject('inner'),
+      precision,
+      seconds: inner,
+      work: {
+        tokens,
+        executedFlops: sum(innerCalls.map(({ flops }) => flops)),
+        executedBytes: sum(innerCalls.map(({ bytes }) => bytes)),
+      },
+    },
+  ];
+}
+
+function isInner({ calls }: Program, index: number): boolean {
+  const { operation, path } = calls[index];
+  return operation !== projection && path !== '';
+}
+
+async function measureProduct(
+  product: Product,
+  { executor, peer }: OperatorBench,
+  samples: number,
+): Promise<readonly Part[]> {
+  const program = productProgram(product, executor.threads);
+  const own: number[] = [];
+  await withProgram(program, executor, async (loaded) => {
+    await loaded.run();
+    for (let run = 0; run < samples; run++) own.push((await loaded.run()).seconds);
+  });
+  const part = (system: string, seconds: readonly number[]): Part => ({
+    subject: { product: nameOf(product), system },
+    precision: product.dtype,
+    seconds,
+    work: workOf([program]),
+  });
+  if (!peer) return [part('braid', own)];
+  const { plain, packed } = await peer.measure(product, samples);
+  return [part('braid', own), part(peer.version, plain), part(`${peer.version}, packed`, packed)];
+}
+
+/** Loads a program with every page of its inputs and weights touched, and disposes of it after. */
+async function withProgram(
+  program: Program,
+  executor: Executor,
+  run: (loaded: LoadedProgram) => Promise<void>,
+): Promise<void> {
+  const store: Store = executor.createStore();
+  const loaded = executor.load(program, store);
+  try {
+    for (const key of store.keys()) store.find(key)?.data.fill(bitsOf(store.find(key)?.dtype));
+    for (const [name, index] of Object.entries(program.inputs)) {
+      const { dtype } = program.buffers[index];
+      if (dtype !== 'int32') loaded.inputs.get(name)?.fill(bitsOf(dtype));
+    }
+    await run(loaded);
+  } finally {
+    loaded.dispose();
+    store.dispose();
+  }
+}
+
+/** About 0.01 in a tensor's own form: BF16 is seen as its bits. */
+function bitsOf(dtype: string | undefined): number {
+  return dtype === 'bfloat16' ? 0x3c24 : 0.01;
+}
