@@ -28,3 +28,11 @@ export function several(text: string, before: readonly string[] = []): readonly 
 export function counts(text: string): readonly number[] {
   return text.split(',').map(count);
 }
+
+/** A time such as `90s`, `10m` or `1.5h`, in seconds. */
+export function duration(text: string): number {
+  const [, value, unit] = /^\s*([\d.]+)\s*([smh])\s*$/.exec(text) ?? [];
+  const seconds = Number(value) * ({ s: 1, m: 60, h: 3600 }[unit ?? ''] ?? Number.NaN);
+  if (!(seconds > 0)) throw new InvalidArgumentError("It must be a time such as '90s', '10m' or '8h'.");
+  return seconds;
+}

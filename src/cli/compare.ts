@@ -1,20 +1,27 @@
-/** `braid compare`: trains several models alike, prints the table, writes `results.json` and `report.html`. */
-import { join } from 'node:path';
+/** `braid compare`: trains several models alike, prints the table, writes `results.json`, `table.md` and `report.html`. */
 import { Command, Option } from 'commander';
-import { compareModels } from '../bench/compare.ts';
-import type { Comparison } from '../bench/results.ts';
-import { writeFileAtomically } from '../models/index.ts';
-import { comparisonColumns, comparisonNote, comparisonPage, comparisonRows } from '../report/comparison.ts';
-import { formatCount } from '../report/format.ts';
+import { BraidError } from '../graph/index.ts';
 import { markdownTable, textTable } from '../report/table.ts';
+import type { Equal, OpenDesign, Rates } from '../study/index.ts';
+import {
+  type ComparisonResult,
+  comparisonColumns,
+  comparisonNote,
+  comparisonPage,
+  comparisonRows,
+  equals,
+  runComparison,
+} from '../study/index.ts';
 import type { RunConfig } from '../train/index.ts';
-import { several } from './arguments.ts';
-import { createProgress, type Progress } from './progress.ts';
+import { counts, duration, number, several } from './arguments.ts';
+import { reportComparison, writeFiles } from './comparison.ts';
 import { checkVocabulary, readSettings } from './settings.ts';
-import { onInterrupt } from './signals.ts';
 
 interface Options {
-  readonly equal: 'tokens' | 'flops';
+  readonly equal: Equal;
+  readonly seeds: readonly number[];
+  readonly rates?: Rates;
+  readonly budget?: number;
   readonly out: string;
   readonly text?: readonly string[];
   readonly set: string[];
@@ -23,13 +30,14 @@ interface Options {
 
 export function command(): Command {
   return new Command('compare')
-    .description('Train the models named on the same tokens, or for the same FLOPs, with the same settings.')
+    .description('Train the models named alike, with several seeds, and say which differ and how surely.')
     .argument('<models...>', 'presets or YAML files')
     .addOption(
-      new Option('--equal <what>', 'what all models get the same of')
-        .choices(['tokens', 'flops'])
-        .default('tokens'),
+      new Option('--equal <what>', 'what all models get the same of').choices(equals).default('tokens'),
     )
+    .option('--seeds <list>', 'seeds, with commas: 1,2,3', counts, [1])
+    .option('--rates <list>', "learning rates to choose from, with commas, or 'kaplan'", rates)
+    .option('--budget <time>', 'what all of it may take, instead of steps: 10m, 1h, 8h', duration)
     .option('-o, --out <folder>', 'where runs, results and report go', 'runs/compare')
     .option(
       '--text <file>',
@@ -41,8 +49,9 @@ export function command(): Command {
     .addHelpText(
       'after',
       '\nExamples:\n  braid compare llama-nano mamba1-nano flowhn-none-nano --set train.steps=500\n' +
-        '  braid compare flowhn-fac-10m flowhn-chunks-10m --equal flops --text book.txt\n\n' +
-        'With --equal flops every model spends the FLOPs that the first one spends in its steps.\n' +
+        '  braid compare flowhn-fac-10m flowhn-chunks-10m --equal flops --seeds 1,2,3 --text book.txt\n' +
+        '  braid compare llama-nano shm-nano --equal seconds --budget 10m --rates 1e-3,3e-3\n\n' +
+        'With --equal flops or seconds every model spends what the first one spends in its steps.\n' +
         'The same command goes on where it was interrupted.',
     )
     .action(async (models: string[], options: Options) => {
@@ -52,65 +61,79 @@ export function command(): Command {
           overrides: options.set,
         }),
       );
-      for (const config of configs) checkVocabulary(config);
-      const comparison = await runComparison(configs, options.equal, options.out);
+      const { seeds, equal, rates = { kind: 'fixed' }, budget } = options;
+      const comparison = await compare(configs, options.out, {
+        seeds,
+        equal,
+        rates,
+        ...(budget ? { budget } : {}),
+      });
       if (options.json) process.stdout.write(`${JSON.stringify(comparison, null, 2)}\n`);
       else printComparison(comparison, options.out);
     });
 }
 
-/** Runs a comparison with progress lines and writes its three files. */
-export async function runComparison(
-  configs: readonly RunConfig[],
-  equal: 'tokens' | 'flops',
-  folder: string,
-): Promise<Comparison> {
-  const interruption = onInterrupt('Stopping after this step, and saving.');
-  const lines = new Map<string, Progress>();
-  try {
-    const comparison = await compareModels({
-      configs,
-      equal,
-      folder,
-      signal: interruption.signal,
-      warn: (message) => process.stderr.write(`${message}\n`),
-      onStep: (model, metrics, steps) => {
-        let line = lines.get(model);
-        if (!line) {
-          line = createProgress(model);
-          lines.set(model, line);
-        }
-        line.update(
-          metrics.step,
-          steps,
-          `loss ${metrics.loss.toFixed(3)}  ${formatCount(metrics.tokensPerSecond)} tokens/s`,
-        );
-      },
-      onModel: ({ name, validationBitsPerByte }) =>
-        lines.get(name)?.finish(`${name}: ${validationBitsPerByte.toFixed(3)} bits per byte`),
-    });
-    await write(comparison, folder);
-    return comparison;
-  } finally {
-    for (const line of lines.values()) line.finish();
-    interruption.release();
-  }
+function rates(text: string): Rates {
+  return text === 'kaplan' ? { kind: 'kaplan' } : { kind: 'grid', rates: text.split(',').map(number) };
 }
 
-async function write(comparison: Comparison, folder: string): Promise<void> {
-  const table = markdownTable(comparisonColumns, comparisonRows(comparison.models));
-  const files = {
+export interface CompareSettings {
+  readonly seeds: readonly number[];
+  readonly equal: Equal;
+  readonly rates: Rates;
+  /** Seconds that all of it may take, instead of the steps of the configurations. */
+  readonly budget?: number;
+}
+
+/** Runs a comparison with progress lines and writes its three files. */
+export async function compare(
+  configs: readonly RunConfig[],
+  folder: string,
+  settings: CompareSettings,
+): Promise<ComparisonResult> {
+  for (const config of configs) checkVocabulary(config);
+  const comparison = await reportComparison('compare', (hooks) =>
+    runComparison(designOf(configs, settings), { ...hooks, name: 'compare', folder }),
+  );
+  const table = markdownTable(comparisonColumns, comparisonRows(comparison));
+  await writeFiles(folder, {
     'results.json': `${JSON.stringify(comparison, null, 2)}\n`,
     'report.html': comparisonPage(comparison),
     'table.md': `${table}\n\n${comparisonNote(comparison)}\n`,
-  };
-  for (const [name, content] of Object.entries(files)) {
-    await writeFileAtomically(join(folder, name), (file) => file.write(Buffer.from(content)));
-  }
+  });
+  return comparison;
 }
 
-export function printComparison(comparison: Comparison, folder: string): void {
-  process.stdout.write(`${textTable(comparisonColumns, comparisonRows(comparison.models))}\n\n`);
+/** One design from configurations whose text and training must be the same. */
+function designOf(configs: readonly RunConfig[], { budget, ...settings }: CompareSettings): OpenDesign {
+  const [first] = configs;
+  if (!first) throw new BraidError('usage', 'Name at least one model to compare.');
+  for (const { model, train } of configs) {
+    const differs = (Object.keys(train) as (keyof typeof train)[]).find(
+      (key) => train[key] !== first.train[key],
+    );
+    if (differs === undefined) continue;
+    throw new BraidError(
+      'usage',
+      `train.${differs} is ${first.train[differs]} for '${first.model.name}' and ${train[differs]} for '${model.name}'. ` +
+        `A comparison trains all models alike: set it for all, with --set train.${differs}=…`,
+    );
+  }
+  const { steps, tokens, batch, accumulation, length } = first.train;
+  const amount = budget
+    ? { budget }
+    : { steps: steps ?? Math.ceil((tokens ?? 0) / (batch * accumulation * length)) };
+  return {
+    ...settings,
+    amount,
+    rows: configs.map(({ model }, index) => ({ name: model.name ?? `model-${index + 1}`, model })),
+    data: first.data,
+    train: first.train,
+  };
+}
+
+export function printComparison(comparison: ComparisonResult, folder: string): void {
+  process.stdout.write(`${textTable(comparisonColumns, comparisonRows(comparison))}\n\n`);
   process.stdout.write(`${comparisonNote(comparison)}\n\n`);
-  process.stdout.write(`Report: ${join(folder, 'report.html')}   Figures: ${join(folder, 'results.json')}\n`);
+  process.stdout.write(`Report: ${folder}/report.html   Figures: ${folder}/results.json\n`);
 }

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { presets } from '../models/index.ts';
 import { several } from './arguments.ts';
-import { printComparison, runComparison } from './compare.ts';
+import { compare, printComparison } from './compare.ts';
 import { readSettings } from './settings.ts';
 
 const families = [
@@ -46,6 +46,7 @@ export function command(): Command {
           overrides: options.set,
         }),
       );
-      printComparison(await runComparison(configs, 'tokens', options.out), options.out);
+      const alike = { seeds: [1], equal: 'tokens', rates: { kind: 'fixed' } } as const;
+      printComparison(await compare(configs, options.out, alike), options.out);
     });
 }

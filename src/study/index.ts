@@ -1,0 +1,18 @@
+export type { CellResult, CurvePoint } from './cell.ts';
+export type { Amount, Cell, Equal, Rates, Row } from './design.ts';
+export { equals } from './design.ts';
+export {
+  comparisonColumns,
+  comparisonNote,
+  comparisonPage,
+  comparisonRows,
+  comparisonSections,
+  environmentSection,
+  pairTable,
+  speedChart,
+} from './report.ts';
+export type { ComparisonResult, RowResult } from './results.ts';
+export type { ComparisonOptions, Forecast, OpenDesign } from './run.ts';
+export { runComparison } from './run.ts';
+export type { Difference, Estimate, Losses, Uncertainty } from './uncertainty.ts';
+export { uncertainty } from './uncertainty.ts';
