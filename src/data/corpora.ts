@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { BraidError } from '../graph/index.ts';
 import { readBrown } from './brown.ts';
+import { nextSeparator } from './sources/text.ts';
 
 export interface Corpus {
   readonly name: string;
@@ -19,11 +20,15 @@ export interface SplitCorpus {
   readonly validation: readonly Uint8Array[];
 }
 
-const SEPARATORS = ['<|endoftext|>', '\f'];
 /** Tab, line feed, vertical tab, carriage return, space. */
 const WHITE_SPACE = [9, 10, 11, 13, 32];
 /** Texts with fewer documents than that split needs are first cut into this many pieces. */
 const PIECES = 100;
+
+/** Bytes of the pieces that a text of `total` bytes with too few documents is cut into, of which every n-th validates. */
+export function pieceBytes(total: number, every: number): number {
+  return Math.max(1, Math.floor(total / Math.max(PIECES, every)));
+}
 
 export function brownCorpus(): Corpus {
   return { name: 'brown', documents: readBrown().map((text) => Buffer.from(text)) };
@@ -59,17 +64,19 @@ function readText(path: string): Buffer {
   }
 }
 
-/** Cuts at separators; parts of nothing but white space are no documents. */
+/** Nothing but white space is no document. */
+export function isBlank(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => WHITE_SPACE.includes(byte));
+}
+
+/** Cuts at separators. */
 function cutDocuments(bytes: Buffer): Uint8Array[] {
   const parts: Uint8Array[] = [];
-  for (let at = 0; at <= bytes.length; ) {
-    const cuts = SEPARATORS.map((mark) => ({ mark, found: bytes.indexOf(mark, at) }));
-    const next = cuts
-      .filter(({ found }) => found >= 0)
-      .reduce((a, b) => (b.found < a.found ? b : a), { mark: '', found: bytes.length });
-    const part = bytes.subarray(at, next.found);
-    if (part.some((byte) => !WHITE_SPACE.includes(byte))) parts.push(part);
-    at = next.found + Math.max(1, next.mark.length);
+  for (let begin = 0; begin <= bytes.length; ) {
+    const next = nextSeparator(bytes, begin) ?? { at: bytes.length, length: 1 };
+    const part = bytes.subarray(begin, next.at);
+    if (!isBlank(part)) parts.push(part);
+    begin = next.at + next.length;
   }
   return parts;
 }
@@ -86,7 +93,7 @@ export function splitCorpus(corpus: Corpus, every: number): SplitCorpus {
     };
   }
   const total = corpus.documents.reduce((sum, document) => sum + document.length, 0);
-  const target = Math.max(1, Math.floor(total / Math.max(PIECES, every)));
+  const target = pieceBytes(total, every);
   const train: Uint8Array[] = [];
   const validation: Uint8Array[] = [];
   let count = 0;
@@ -107,10 +114,13 @@ export function splitCorpus(corpus: Corpus, every: number): SplitCorpus {
   return { train, validation };
 }
 
+/** How far the end of a line is looked for. */
+export const lineReach = 4096;
+
 /** The end of the line that holds position `at`; a very long line is cut at a space or, without one, where we stand. */
-function lineEnd(document: Uint8Array, at: number): number {
+export function lineEnd(document: Uint8Array, at: number): number {
   if (at >= document.length) return document.length;
-  const reach = Math.min(document.length, at + 4096);
+  const reach = Math.min(document.length, at + lineReach);
   for (const mark of [10, 32]) {
     const found = document.subarray(0, reach).indexOf(mark, at);
     if (found >= 0) return found + 1;

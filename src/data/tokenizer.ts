@@ -6,6 +6,12 @@ import { BraidError } from '../graph/index.ts';
 
 export interface Tokenizer {
   readonly name: string;
+  /** Two tokenizers with the same identity give the same tokens: what a run or a shard keeps to know its own again. */
+  readonly identity: string;
+  /** Where it was read from, if it lies in a file. */
+  readonly file?: string;
+  /** What encodes: an encoder of Braid's, or a library, which is slower. */
+  readonly encoder: string;
   /** Number of different tokens, the separator included. */
   readonly vocabulary: number;
   /** The token that stands before every document and that ends the last one; it has no bytes. */
@@ -20,9 +26,11 @@ const BYTES = 256;
 /** Every byte is a token; token 256 is the separator. No training, no files, nothing that cannot be encoded. */
 export const byteTokenizer: Tokenizer = {
   name: 'bytes',
+  identity: 'bytes',
+  encoder: 'bytes as they are',
   vocabulary: BYTES + 1,
   separator: BYTES,
-  encode: (text) => Int32Array.from(typeof text === 'string' ? new TextEncoder().encode(text) : text),
+  encode: (text) => new Int32Array(typeof text === 'string' ? new TextEncoder().encode(text) : text),
   decode: (tokens) => {
     const bytes: number[] = [];
     for (const token of tokens) {
@@ -43,6 +51,8 @@ export const byteTokenizer: Tokenizer = {
 /** For a model whose tokens are not known here: it takes token ids, and refuses text. */
 export const noTokenizer: Tokenizer = {
   name: 'none',
+  identity: 'none',
+  encoder: 'none',
   vocabulary: 0,
   // No token has this number: nothing ends a text.
   separator: -1,

@@ -1,6 +1,6 @@
 /** Which files an input names, what they hold and how they are packed. */
 import { statSync } from 'node:fs';
-import { extname } from 'node:path';
+import { extname, isAbsolute } from 'node:path';
 import { globSync } from 'tinyglobby';
 import { BraidError } from '../../graph/index.ts';
 
@@ -53,7 +53,7 @@ function expand(input: string): readonly string[] {
     ? globSync('**/*', { cwd: input, expandDirectories: false }).map(
         (name) => `${input.replace(/\/+$/, '')}/${name}`,
       )
-    : globSync(input, { expandDirectories: false });
+    : globSync(input, { expandDirectories: false, absolute: isAbsolute(input) });
   if (files.length > 0) return files.sort();
   throw new BraidError(
     'data',
