@@ -1,7 +1,16 @@
 /** `braid generate`: continues a text with a trained run, as a stream. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { openExecutor } from '../bench/session.ts';
-import { createSession, decodeStream, encodePrompt, generate, loadModel } from '../generate/index.ts';
+import type { LoadedModel, Session, StateOwner } from '../generate/index.ts';
+import {
+  createSession,
+  decodeStream,
+  encodePrompt,
+  generate,
+  loadModel,
+  loadState,
+  saveState,
+} from '../generate/index.ts';
 import { openRun } from '../train/index.ts';
 import { number } from './arguments.ts';
 import { onInterrupt } from './signals.ts';
@@ -15,6 +24,8 @@ interface Options {
   readonly topP: number;
   readonly seed: number;
   readonly recompute?: boolean;
+  readonly loadState?: string;
+  readonly saveState?: string;
   readonly executor?: 'native' | 'reference';
   readonly json?: boolean;
 }
@@ -35,11 +46,15 @@ export function command(): Command {
     .option('--top-p <p>', 'only the most likely tokens that together reach p', number, 1)
     .option('--seed <n>', 'the same seed continues the same prompt in the same way', number, 1)
     .option('--recompute', 'compute the whole sequence again for every token (slow)')
+    .option('--load-state <file>', 'go on where a saved state stands; a prompt follows what came before')
+    .option('--save-state <file>', 'write what the model carries at the end, to go on from later')
     .option('--executor <name>', 'native or reference (default: that of the run)')
     .option('--json', 'print the text and the speed as JSON at the end')
     .addHelpText(
       'after',
-      '\nExample:\n  braid generate runs/flowhn-chunks-nano --prompt "The jury said" --tokens 300 --top-p 0.9',
+      '\nExamples:\n  braid generate runs/flowhn-chunks-nano --prompt "The jury said" --tokens 300 --top-p 0.9' +
+        '\n  braid generate runs/flowhn-chunks-nano --prompt "The jury said" --save-state jury.safetensors' +
+        '\n  braid generate runs/flowhn-chunks-nano --load-state jury.safetensors --tokens 300',
     )
     .action(run);
 }
@@ -58,10 +73,11 @@ async function run(folder: string, options: Options): Promise<void> {
   const model = await loadModel(opened, executor, (message) => process.stderr.write(`${message}\n`));
   try {
     const session = createSession(model, { recompute: options.recompute === true });
-    const prompt = options.ids ?? encodePrompt(options.prompt, model.tokenizer);
+    const { prompt, before } = await begin(session, model, options);
     const { temperature, topK, topP, seed } = options;
     let count = 0;
-    const begin = performance.now();
+    let last = prompt.at(-1);
+    const started = performance.now();
     const tokens = generate(session, prompt, {
       sampling: { temperature, topK, topP, seed },
       tokens: options.tokens,
@@ -71,6 +87,7 @@ async function run(folder: string, options: Options): Promise<void> {
     const counted = (async function* () {
       for await (const token of tokens) {
         count++;
+        last = token;
         yield token;
       }
     })();
@@ -81,7 +98,7 @@ async function run(folder: string, options: Options): Promise<void> {
       text += piece;
       if (!options.json) process.stdout.write(piece);
     }
-    const tokensPerSecond = count / ((performance.now() - begin) / 1000);
+    const tokensPerSecond = count / ((performance.now() - started) / 1000);
     if (options.json) {
       const result = {
         run: folder,
@@ -96,11 +113,38 @@ async function run(folder: string, options: Options): Promise<void> {
       process.stdout.write('\n');
       process.stderr.write(`${count} tokens, ${tokensPerSecond.toFixed(1)} tokens/s, prompt included\n`);
     }
+    if (options.saveState !== undefined) {
+      if (options.tokens === 0 && prompt.length > 1) await session.feed(prompt.slice(0, -1));
+      // What was drawn last was not fed; a text that ended goes on with the separator.
+      const ended = session.length === before + prompt.length + count && count < options.tokens;
+      const pending = ended ? [model.tokenizer.separator] : last === undefined ? [] : [last];
+      await saveState(options.saveState, { state: session.snapshot(), pending }, ownerOf(model));
+    }
     session.dispose();
   } finally {
     interruption.release();
     model.store.dispose();
   }
+}
+
+/** What to feed first, and how many tokens the session has seen before. */
+async function begin(
+  session: Session,
+  model: LoadedModel,
+  options: Options,
+): Promise<{ readonly prompt: readonly number[]; readonly before: number }> {
+  if (options.loadState === undefined) {
+    const prompt = options.ids ?? encodePrompt(options.prompt, model.tokenizer);
+    return { prompt: Array.from(prompt), before: 0 };
+  }
+  const { state, pending } = await loadState(options.loadState, ownerOf(model));
+  session.restore(state);
+  const prompt = options.ids ?? model.tokenizer.encode(options.prompt);
+  return { prompt: [...pending, ...prompt], before: state.length };
+}
+
+function ownerOf({ model, store, tokenizer }: LoadedModel): StateOwner {
+  return { model, store, tokenizer: tokenizer.identity };
 }
 
 /** Token ids as text, with spaces between them. */

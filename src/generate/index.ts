@@ -6,3 +6,7 @@ export type { Sampler, SamplingOptions } from './sampler.ts';
 export { createSampler, defaultSampling } from './sampler.ts';
 export type { GeneratingModel, Logits, Session, SessionOptions } from './session.ts';
 export { createSession } from './session.ts';
+export type { SessionState, StateTensor } from './state.ts';
+export { stateBytes } from './state.ts';
+export type { StateOwner, StoredState } from './stateFile.ts';
+export { loadState, saveState } from './stateFile.ts';

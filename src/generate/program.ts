@@ -27,12 +27,14 @@ export interface PieceOptions {
   readonly start: number;
   /** Tokens that the states can hold; without it the piece is the whole sequence. */
   readonly capacity?: number;
+  /** Put before the names of states in the store, so that several sequences can share it. */
+  readonly scope?: string;
   readonly precision: Precision;
   readonly threads: number;
 }
 
 export function pieceProgram(model: ModelConfig, options: PieceOptions): PieceProgram {
-  const { length, start, capacity, precision, threads } = options;
+  const { length, start, capacity, scope, precision, threads } = options;
   const graph = new Graph();
   const built = buildModel(graph, model, {
     batch: 1,
@@ -46,10 +48,18 @@ export function pieceProgram(model: ModelConfig, options: PieceOptions): PiecePr
     graph.output('logits', logitsOf(built, last));
   });
   const lowered = precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
+  const program = compile(optimize(lowered, precision), { name: `piece of ${length}`, threads });
   return {
-    program: compile(optimize(lowered, precision), { name: `piece of ${length}`, threads }),
+    program: scope === undefined ? program : scoped(program, scope),
     parameters: built.parameters,
     shadows: built.parameters.filter((spec) => lowered.findSource('shadow', spec.name)),
     states: built.states,
   };
+}
+
+function scoped(program: Program, scope: string): Program {
+  const buffers = program.buffers.map((buffer) =>
+    buffer.role === 'state' ? { ...buffer, name: scope + buffer.name } : buffer,
+  );
+  return { ...program, buffers };
 }

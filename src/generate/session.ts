@@ -8,10 +8,12 @@ import { BraidError, elementCount } from '../graph/index.ts';
 import type { ModelConfig } from '../models/config.ts';
 import { blocksOf } from '../models/config.ts';
 import type { ParameterSpec } from '../nn/index.ts';
-import type { Executor, LoadedProgram, Store } from '../runtime/index.ts';
+import type { Executor, LoadedProgram, Store, StoredTensor } from '../runtime/index.ts';
 import type { Precision } from '../train/index.ts';
 import { integerInput, numberInput, refreshShadows } from '../train/index.ts';
 import { pieceProgram } from './program.ts';
+import type { SessionState, StateTensor } from './state.ts';
+import { checkState } from './state.ts';
 
 const PIECES = [512, 64, 8, 1];
 const SMALLEST_CAPACITY = 256;
@@ -32,6 +34,17 @@ export interface Session {
   readonly length: number;
   /** Appends tokens (at least one) and returns the logits after the last, valid until the next call. */
   feed(tokens: ArrayLike<number>): Promise<Logits>;
+  /** Bytes of what it carries from token to token. */
+  readonly bytes: number;
+  /** What it carries, copied. */
+  snapshot(): SessionState;
+  /**
+   * Goes on from a state that a session of the same model gave. One that does not fit is a `BraidError('checkpoint')`, and
+   * changes nothing.
+   */
+  restore(state: SessionState): void;
+  /** Another session at the same place, which goes its own way from here. */
+  copy(): Session;
   /** Forgets the sequence. */
   reset(): void;
   /** Frees programs and states; the parameters stay. */
@@ -94,6 +107,8 @@ class StateSession implements Session {
   readonly #programs = new Map<string, LoadedProgram>();
   readonly #states = new Map<string, StateBinding>();
   readonly #copies: WeightCopies;
+  /** What tells the states of this session from those of others in the same store; chosen with the first states. */
+  #scope = '';
   #capacity = 0;
   #length = 0;
 
@@ -107,9 +122,13 @@ class StateSession implements Session {
     return this.#length;
   }
 
+  get bytes(): number {
+    return [...this.#states.keys()].reduce((sum, name) => sum + this.#stored(name).data.byteLength, 0);
+  }
+
   async feed(tokens: ArrayLike<number>): Promise<Logits> {
     requireTokens(tokens);
-    await this.#reserve(this.#length + tokens.length);
+    this.#reserve(this.#length + tokens.length);
     let logits: Logits = new Float32Array(0);
     for (let at = 0; at < tokens.length; ) {
       const piece = PIECES.find((size) => size <= tokens.length - at) ?? 1;
@@ -117,6 +136,31 @@ class StateSession implements Session {
       at += piece;
     }
     return logits;
+  }
+
+  snapshot(): SessionState {
+    const tensors = [...this.#states.values()].map(({ name, dtype, shape }): StateTensor => {
+      return { name, dtype, shape, data: this.#stored(name).data.slice() };
+    });
+    return { length: this.#length, capacity: this.#capacity, tensors };
+  }
+
+  restore(state: SessionState): void {
+    const { capacity } = state;
+    const bindings = capacity > 0 ? this.#bindings(capacity) : [];
+    checkState(state, bindings);
+    if (capacity !== this.#capacity) {
+      this.#forget();
+      if (capacity > 0) this.#allocate(capacity, bindings);
+    }
+    for (const { name, data } of state.tensors) this.#stored(name).data.set(data);
+    this.#length = state.length;
+  }
+
+  copy(): Session {
+    const session = new StateSession(this.#setup);
+    session.restore(this.snapshot());
+    return session;
   }
 
   async #run(tokens: ArrayLike<number>, at: number, piece: number): Promise<Logits> {
@@ -142,7 +186,8 @@ class StateSession implements Session {
     const known = this.#programs.get(key);
     if (known) return known;
     const { model, precision, threads, executor, store } = this.#setup;
-    const made = pieceProgram(model, { length: piece, start, capacity: this.#capacity, precision, threads });
+    const where = { length: piece, start, capacity: this.#capacity, scope: this.#scope };
+    const made = pieceProgram(model, { ...where, precision, threads });
     await this.#copies.refresh(made.shadows);
     const loaded = executor.load(made.program, store);
     this.#programs.set(key, loaded);
@@ -150,20 +195,42 @@ class StateSession implements Session {
   }
 
   /** Makes room for `length` tokens. Programs are made for one capacity, so they go when it grows. */
-  async #reserve(length: number): Promise<void> {
+  #reserve(length: number): void {
     if (length <= this.#capacity) return;
     let capacity = Math.max(SMALLEST_CAPACITY, this.#capacity);
     while (capacity < length) capacity *= 2;
     this.#disposePrograms();
+    this.#allocate(capacity, this.#bindings(capacity));
+  }
+
+  /** The states of a session with room for `capacity` tokens. */
+  #bindings(capacity: number): readonly StateBinding[] {
+    const { model, precision, threads } = this.#setup;
+    return pieceProgram(model, { length: 1, start: 0, capacity, precision, threads }).states;
+  }
+
+  #allocate(capacity: number, states: readonly StateBinding[]): void {
+    const { store } = this.#setup;
+    if (this.#states.size === 0) this.#scope = freeScope(store);
+    for (const state of states) {
+      resize(store, this.#key(state.name), this.#states.get(state.name), state);
+      this.#states.set(state.name, state);
+    }
     this.#capacity = capacity;
-    const { model, precision, threads, store } = this.#setup;
-    const { states } = pieceProgram(model, { length: 1, start: 0, capacity, precision, threads });
-    for (const state of states) resize(store, this.#states.get(state.name), state);
-    for (const state of states) this.#states.set(state.name, state);
+  }
+
+  #key(name: string): string {
+    return `state/${this.#scope}${name}`;
+  }
+
+  #stored(name: string): StoredTensor {
+    const found = this.#setup.store.find(this.#key(name));
+    if (found) return found;
+    throw new BraidError('executor', `The session's state '${name}' is no longer in its store.`);
   }
 
   reset(): void {
-    for (const name of this.#states.keys()) this.#setup.store.find(`state/${name}`)?.data.fill(0);
+    for (const name of this.#states.keys()) this.#stored(name).data.fill(0);
     this.#length = 0;
   }
 
@@ -172,18 +239,29 @@ class StateSession implements Session {
     this.#programs.clear();
   }
 
-  dispose(): void {
+  #forget(): void {
     this.#disposePrograms();
-    for (const name of this.#states.keys()) this.#setup.store.delete(`state/${name}`);
+    for (const name of this.#states.keys()) this.#setup.store.delete(this.#key(name));
     this.#states.clear();
     this.#capacity = 0;
     this.#length = 0;
   }
+
+  dispose(): void {
+    this.#forget();
+  }
+}
+
+/** The first number under which no session keeps states in the store. */
+function freeScope(store: Store): string {
+  const taken = new Set(store.keys().map((key) => /^state\/(\d+):/.exec(key)?.[1]));
+  let number = 1;
+  while (taken.has(String(number))) number++;
+  return `${number}:`;
 }
 
 /** Gives a state its new shape and keeps its values: caches [B, C, …] grow along C, everything else keeps its shape. */
-function resize(store: Store, before: StateBinding | undefined, after: StateBinding): void {
-  const key = `state/${after.name}`;
+function resize(store: Store, key: string, before: StateBinding | undefined, after: StateBinding): void {
   const old = before && store.find(key)?.data.slice();
   if (before && after.kind !== 'append') return;
   if (before) store.delete(key);
@@ -227,6 +305,32 @@ class RecomputingSession implements Session {
 
   reset(): void {
     this.#tokens = [];
+  }
+
+  /** The tokens themselves are the state. */
+  get bytes(): number {
+    return this.#tokens.length * Int32Array.BYTES_PER_ELEMENT;
+  }
+
+  snapshot(): SessionState {
+    const { length } = this.#tokens;
+    const tokens = { ...this.#binding(length), data: Int32Array.from(this.#tokens) };
+    return { length, capacity: 0, tensors: [tokens] };
+  }
+
+  restore(state: SessionState): void {
+    checkState(state, [this.#binding(state.length)]);
+    this.#tokens = Array.from(state.tensors[0].data);
+  }
+
+  copy(): Session {
+    const session = new RecomputingSession(this.#setup);
+    session.restore(this.snapshot());
+    return session;
+  }
+
+  #binding(length: number): Omit<StateTensor, 'data'> {
+    return { name: 'tokens', dtype: 'int32', shape: [1, length] };
   }
 
   dispose(): void {
