@@ -14,6 +14,7 @@ import type { Precision } from '../train/index.ts';
 import { checkMemory, integerInput, planMemory, refreshShadows } from '../train/index.ts';
 import type { Effort, Machine } from './machine.ts';
 import type { Measurement, Subject, Work } from './measurement.ts';
+import type { OneDnn } from './onednn.ts';
 import { ProfileRecorder } from './profile.ts';
 import { workOf } from './programWork.ts';
 import { inRounds, shareSamples } from './rounds.ts';
@@ -36,6 +37,7 @@ export interface GenerationBench {
   readonly rounds: number;
   readonly profile?: boolean;
   readonly effort?: Effort | undefined;
+  readonly peer?: OneDnn | undefined;
   readonly onSubject?: (subject: Subject) => void;
 }
 
@@ -53,10 +55,10 @@ interface Visit {
 }
 
 export async function benchGeneration(bench: GenerationBench): Promise<GenerationBenchResult> {
-  const { subjects, executor, rounds, effort } = bench;
+  const { subjects, executor, rounds, effort, peer } = bench;
   const samples = shareSamples(bench.samples, rounds);
   const { machine, results } = await inRounds(
-    { rounds, executor, effort },
+    { rounds, executor, effort, peer },
     subjects.map((subject) => async (round: number) => {
       const profile = bench.profile === true && round === rounds - 1;
       const visit = await measureStep(subject, executor, samples[round], profile);

@@ -1,6 +1,7 @@
 /** What this machine can do, measured: the peaks that figures are shares of. */
 import type { Executor } from '../runtime/executor.ts';
 import { type Bandwidth, betterBandwidth, measureBandwidth } from './bandwidth.ts';
+import type { OneDnn } from './onednn.ts';
 import { betterPeak, measurePeak, peakSizes } from './peak.ts';
 import type { Peak } from './results.ts';
 
@@ -14,26 +15,54 @@ export interface Machine {
 /** How much to spend: `quick` is for smoke tests, its figures are too low. */
 export type Effort = 'full' | 'quick';
 
-/**
- * @param before an earlier measurement: of the products only those that were best are then repeated, for the large ones
- * take long in float32
- */
-export async function measureMachine(
-  executor: Executor,
-  effort: Effort = 'full',
-  before?: Machine,
-): Promise<Machine> {
-  const seconds = effort === 'full' ? 0.5 : 0;
+export interface MachineOptions {
+  readonly effort?: Effort | undefined;
+  /** Its products count too: the peak is the best that anybody reaches. */
+  readonly peer?: OneDnn | undefined;
+  /**
+   * An earlier measurement: of the products only those that were best are then repeated, for the large ones take long in
+   * float32.
+   */
+  readonly before?: Machine;
+}
+
+export async function measureMachine(executor: Executor, options: MachineOptions = {}): Promise<Machine> {
+  const { effort = 'full', peer, before } = options;
   const quick = effort === 'quick';
-  const peak = (precision: 'float32' | 'bfloat16'): Promise<Peak> => {
+  const seconds = quick ? 0 : 0.5;
+  const peak = async (precision: 'float32' | 'bfloat16'): Promise<Peak> => {
     const known = before?.peaks[precision];
-    const sizes = known?.sizes.filter(({ flopsPerSecond }) => flopsPerSecond === known.flopsPerSecond);
-    return measurePeak(executor, { precision, seconds, sizes: sizes ?? (quick ? quickSizes : peakSizes) });
+    const best = known?.sizes.filter(({ flopsPerSecond }) => flopsPerSecond === known.flopsPerSecond);
+    const sizes = best ?? (quick ? quickSizes : peakSizes);
+    const own = await measurePeak(executor, { precision, seconds, sizes });
+    return peer ? betterPeak(own, await measurePeerPeak(peer, sizes, precision, executor.threads)) : own;
   };
   return {
     peaks: { float32: await peak('float32'), bfloat16: await peak('bfloat16') },
     bandwidth: await measureBandwidth(executor, { seconds, ...(quick ? { streamBytes: 2 ** 20 } : {}) }),
     times: 1,
+  };
+}
+
+const peerRuns = 3;
+
+async function measurePeerPeak(
+  peer: OneDnn,
+  sizes: readonly Omit<Peak['sizes'][number], 'flopsPerSecond'>[],
+  precision: 'float32' | 'bfloat16',
+  threads: number,
+): Promise<Peak> {
+  const measured = [];
+  for (const { m, k, n } of sizes) {
+    const product = { m, k, n, transposeA: false, transposeB: true, dtype: precision };
+    const { plain, packed } = await peer.measure(product, peerRuns);
+    measured.push({ m, k, n, flopsPerSecond: (2 * m * k * n) / Math.min(...plain, ...packed) });
+  }
+  return {
+    precision,
+    flopsPerSecond: Math.max(...measured.map(({ flopsPerSecond }) => flopsPerSecond)),
+    source: `matrix product of ${peer.version}, ${threads} threads`,
+    sizes: measured,
   };
 }
 

@@ -1,5 +1,8 @@
 /** Largest resident memory of this process, counted from a moment of our choice where the system allows it. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 /** Starts counting anew (Linux). Returns false where that is not possible. */
 export function resetPeakMemory(): boolean {
@@ -19,4 +22,15 @@ export function peakMemory(): number | null {
   } catch {
     return null;
   }
+}
+
+/**
+ * Gives back what was disposed of: native memory goes when the views of it are collected and their finalizers have run, a
+ * turn of the event loop later. Node gives the collector to whoever sets its flag.
+ */
+export async function releaseMemory(): Promise<void> {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect === 'function') collect();
+  await setImmediate();
 }

@@ -43,7 +43,7 @@ type Part = Omit<Measurement, 'threads' | 'executor' | 'profile'> & { readonly r
 export async function benchOperators(
   bench: OperatorBench,
 ): Promise<{ machine: Machine; measurements: readonly Measurement[] }> {
-  const { layers, products, executor, rounds, effort } = bench;
+  const { layers, products, executor, rounds, effort, peer } = bench;
   const samples = shareSamples(bench.samples, rounds);
   const visits = [
     ...layers.map((layer) => async (round: number) => {
@@ -57,7 +57,7 @@ export async function benchOperators(
       return parts;
     }),
   ];
-  const { machine, results } = await inRounds<readonly Part[]>({ rounds, executor, effort }, visits);
+  const { machine, results } = await inRounds<readonly Part[]>({ rounds, executor, effort, peer }, visits);
   const measurements = results.flatMap((inTurn) =>
     inTurn[0].map(({ recorder: _, ...part }, index): Measurement => {
       const recorder = bench.profile ? inTurn.at(-1)?.[index]?.recorder : undefined;

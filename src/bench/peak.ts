@@ -51,7 +51,7 @@ export function betterPeak(a: Peak, b: Peak): Peak {
     const other = b.sizes.find(({ m, k, n }) => m === size.m && k === size.k && n === size.n);
     return other && other.flopsPerSecond > size.flopsPerSecond ? other : size;
   });
-  return { ...a, sizes, flopsPerSecond: Math.max(a.flopsPerSecond, b.flopsPerSecond) };
+  return { ...(a.flopsPerSecond >= b.flopsPerSecond ? a : b), sizes };
 }
 
 async function measureProduct(

@@ -4,24 +4,27 @@
  */
 import type { Executor } from '../runtime/index.ts';
 import { betterMachine, type Effort, type Machine, measureMachine } from './machine.ts';
+import type { OneDnn } from './onednn.ts';
 
 export interface Rounds {
   readonly rounds: number;
   /** Whose peaks are measured. */
   readonly executor: Executor;
   readonly effort?: Effort | undefined;
+  /** Whose products count for the peak too. */
+  readonly peer?: OneDnn | undefined;
 }
 
 /** Runs every visit once per round; the results come in rounds, in the order of the visits. */
 export async function inRounds<T>(
-  { rounds, executor, effort }: Rounds,
+  { rounds, executor, effort, peer }: Rounds,
   visits: readonly ((round: number) => Promise<T>)[],
 ): Promise<{ machine: Machine; results: readonly (readonly T[])[] }> {
-  let machine = await measureMachine(executor, effort);
+  let machine = await measureMachine(executor, { effort, peer });
   const results: T[][] = visits.map(() => []);
   for (let round = 0; round < rounds; round++) {
     for (const [index, visit] of visits.entries()) results[index].push(await visit(round));
-    machine = betterMachine(machine, await measureMachine(executor, effort, machine));
+    machine = betterMachine(machine, await measureMachine(executor, { effort, peer, before: machine }));
   }
   return { machine, results };
 }

@@ -37,8 +37,8 @@ export interface Session {
 }
 
 export function openSession(config: FrozenRunConfig, executor: Executor, text: Text): Session {
-  const { model, train } = config;
-  const trainer = new Trainer({ model, train, executor, text: text.train });
+  const { model, train, data } = config;
+  const trainer = new Trainer({ model, train, executor, text: text.train, data });
   const { length, lossChunk, precision, threads } = train;
   const settings = { batch: validationRows, length, lossChunk, precision, threads };
   let meter: PerplexityMeter | undefined;

@@ -7,7 +7,8 @@ import type { FrozenTrainConfig, TrainingPrograms } from '../train/index.ts';
 import { Trainer, tokensPerStep } from '../train/index.ts';
 import type { Effort, Machine } from './machine.ts';
 import type { Measurement, Subject, Work } from './measurement.ts';
-import { peakMemory, resetPeakMemory } from './memory.ts';
+import { peakMemory, releaseMemory, resetPeakMemory } from './memory.ts';
+import type { OneDnn } from './onednn.ts';
 import { ProfileRecorder } from './profile.ts';
 import { workOf } from './programWork.ts';
 import { inRounds, shareSamples } from './rounds.ts';
@@ -28,6 +29,7 @@ export interface TrainingBench {
   /** Adds steps in which every call is timed. */
   readonly profile?: boolean;
   readonly effort?: Effort | undefined;
+  readonly peer?: OneDnn | undefined;
   readonly onStep?: (subject: Subject, done: number) => void;
 }
 
@@ -42,13 +44,13 @@ const warmup = 2;
 const profiledSteps = 3;
 
 export async function benchTraining(bench: TrainingBench): Promise<TrainingBenchResult> {
-  const { subjects, rounds, effort } = bench;
+  const { subjects, rounds, effort, peer } = bench;
   const samples = shareSamples(bench.steps, rounds);
   const done = new Map<TrainingSubject, number>();
   // The subject with the most threads stands for the machine.
   const [{ executor }] = [...subjects].sort((a, b) => b.executor.threads - a.executor.threads);
   const { machine, results } = await inRounds(
-    { rounds, executor, effort },
+    { rounds, executor, effort, peer },
     subjects.map((subject) => (round: number) => {
       const { model, train, executor } = subject;
       return measureTraining({
@@ -97,6 +99,7 @@ export interface VisitOptions {
 
 export async function measureTraining(options: VisitOptions): Promise<TrainingVisit> {
   const { model, train, executor, steps, profile = false } = options;
+  await releaseMemory();
   const counted = resetPeakMemory();
   const trainer = new Trainer({ model, train, executor, text: randomText(model.vocabulary, train) });
   try {

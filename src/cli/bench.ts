@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { compareCommand } from './bench/compare.ts';
 import { generateCommand } from './bench/generate.ts';
 import { operatorsCommand } from './bench/operators.ts';
+import { scalingCommand } from './bench/scaling.ts';
 import { trainCommand } from './bench/train.ts';
 
 export function command(): Command {
@@ -11,6 +12,7 @@ export function command(): Command {
     .addCommand(trainCommand(), { isDefault: true })
     .addCommand(generateCommand())
     .addCommand(operatorsCommand())
+    .addCommand(scalingCommand())
     .addCommand(compareCommand())
     .addHelpText(
       'after',

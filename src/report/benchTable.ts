@@ -55,7 +55,7 @@ const shown: Readonly<Record<BenchKind, readonly Shown[]>> = {
   generate: [precision, threads, time, around, tokens, needed, bandwidth],
   operators: [precision, time, around, tokens, rate, traffic, hardware],
   lanes: [precision, threads, time, around, tokens, mfu, balance],
-  scaling: [precision, threads, time, around, tokens, mfu, peak],
+  scaling: [precision, time, around, tokens, mfu, peak],
   peers: [precision, threads, time, around, tokens, mfu],
 };
 

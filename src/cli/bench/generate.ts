@@ -15,6 +15,7 @@ import {
   type ProfileOptions,
   publish,
   requireProfile,
+  withPeer,
   writeTraces,
 } from './options.ts';
 
@@ -66,18 +67,21 @@ async function run(models: string[], options: Options): Promise<void> {
   const rounds = Math.min(options.rounds, options.steps);
   const progress = createProgress('bench generate');
   let done = 0;
-  const result = await benchGeneration({
-    subjects,
-    executor,
-    samples: options.steps,
-    rounds,
-    profile: options.profile === true,
-    effort: effortOf(options),
-    onSubject: ({ model }) => {
-      done++;
-      progress.update(done, subjects.length * rounds, String(model));
-    },
-  });
+  const result = await withPeer(options, executor, (peer) =>
+    benchGeneration({
+      subjects,
+      executor,
+      samples: options.steps,
+      rounds,
+      profile: options.profile === true,
+      effort: effortOf(options),
+      onSubject: ({ model }) => {
+        done++;
+        progress.update(done, subjects.length * rounds, String(model));
+      },
+      peer,
+    }),
+  );
   progress.finish();
   await publish(makeReport('generate', result, executor), options);
   if (options.trace !== undefined) await writeTraces(options.trace, result.recorders);

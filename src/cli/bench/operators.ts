@@ -1,6 +1,5 @@
 /** `braid bench operators`: layers on their own over lengths, and the matrix products of models beside those of a peer. */
 import { Command } from 'commander';
-import { OneDnn } from '../../bench/onednn.ts';
 import { benchOperators, type LayerSubject } from '../../bench/operators.ts';
 import { type Product, productsOf } from '../../bench/products.ts';
 import { openExecutor } from '../../bench/session.ts';
@@ -8,12 +7,11 @@ import { flatten } from '../../blocks/index.ts';
 import { BraidError } from '../../graph/index.ts';
 import { layers as knownLayers } from '../../mixers/index.ts';
 import { blocksOf, type ModelConfig } from '../../models/config.ts';
-import type { Executor } from '../../runtime/index.ts';
 import { buildTraining, freeze, type MachineDefaults } from '../../train/index.ts';
 import { count, counts, several } from '../arguments.ts';
 import { createProgress } from '../progress.ts';
 import { configure, readSettings } from '../settings.ts';
-import { addCommonOptions, type CommonOptions, effortOf, makeReport, publish } from './options.ts';
+import { addCommonOptions, type CommonOptions, effortOf, makeReport, publish, withPeer } from './options.ts';
 
 interface Options extends CommonOptions {
   readonly lengths: readonly number[];
@@ -59,18 +57,19 @@ async function run(names: string[], options: Options): Promise<void> {
   const { executor, machine } = openExecutor(config.train);
   const layers = names.length > 0 || !options.products ? layerSubjects(config, machine, options) : [];
   const products = (options.products ?? []).flatMap((source) => productsOfModel(source, machine, options));
-  const peer = options.peers ? await openPeer(executor) : undefined;
   const progress = createProgress('bench operators');
-  const total = (layers.length + products.length) * Math.min(options.rounds, options.samples);
+  const rounds = Math.min(options.rounds, options.samples);
+  const total = (layers.length + products.length) * rounds;
   let done = 0;
-  try {
-    const result = await benchOperators({
+  const result = await withPeer({ ...options, quick: !options.peers }, executor, (peer, reason) => {
+    if (options.peers && !peer) process.stderr.write(`Without oneDNN: ${reason}.\n`);
+    return benchOperators({
       layers,
       products,
       peer,
       executor,
       samples: options.samples,
-      rounds: Math.min(options.rounds, options.samples),
+      rounds,
       profile: options.profile === true,
       effort: effortOf(options),
       onVisit: (name) => {
@@ -78,11 +77,9 @@ async function run(names: string[], options: Options): Promise<void> {
         progress.update(done, total, name);
       },
     });
-    progress.finish();
-    await publish(makeReport('operators', result, executor), options);
-  } finally {
-    peer?.close();
-  }
+  });
+  progress.finish();
+  await publish(makeReport('operators', result, executor), options);
 }
 
 /** A model that has each of the layers once, for their options and the training settings. */
@@ -124,11 +121,4 @@ function choices(model: ModelConfig) {
 function productsOfModel(source: string, machine: MachineDefaults, { set }: Options): Product[] {
   const { model, train } = freeze(readSettings(source, { overrides: set, steps: 1 }), machine);
   return productsOf(buildTraining(model, train).step);
-}
-
-async function openPeer(executor: Executor): Promise<OneDnn | undefined> {
-  const opened = await OneDnn.open(executor.threads);
-  if (opened instanceof OneDnn) return opened;
-  process.stderr.write(`Without oneDNN: ${opened.reason}.\n`);
-  return undefined;
 }

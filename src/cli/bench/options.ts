@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { BenchReport } from '../../bench/measurement.ts';
 import { describeSubject } from '../../bench/measurement.ts';
+import { OneDnn } from '../../bench/onednn.ts';
 import type { ProfileRecorder } from '../../bench/profile.ts';
 import { isaOf } from '../../bench/session.ts';
 import { chromeTrace } from '../../bench/trace.ts';
@@ -53,6 +54,26 @@ export function addProfileOptions(command: Command): Command {
 
 export function effortOf({ quick }: CommonOptions): 'full' | 'quick' {
   return quick ? 'quick' : 'full';
+}
+
+/**
+ * Runs with oneDNN, whose products count for the peak where it is installed: the peak is then the best that anybody reaches.
+ * Not in a quick run, which compiles nothing.
+ */
+export async function withPeer<T>(
+  options: CommonOptions,
+  executor: Executor,
+  use: (peer: OneDnn | undefined, reason: string) => Promise<T>,
+): Promise<T> {
+  const opened = options.quick
+    ? { reason: 'a quick run does not look for it' }
+    : await OneDnn.open(executor.threads);
+  if (!(opened instanceof OneDnn)) return use(undefined, opened.reason);
+  try {
+    return await use(opened, '');
+  } finally {
+    opened.close();
+  }
 }
 
 /** A report of what was measured, with everything around it. */

@@ -15,6 +15,7 @@ import {
   type ProfileOptions,
   publish,
   requireProfile,
+  withPeer,
   writeTraces,
 } from './options.ts';
 
@@ -52,17 +53,20 @@ async function run(models: string[], options: Options): Promise<void> {
   const progress = createProgress('bench train');
   const total = options.steps * subjects.length;
   let done = 0;
-  const result = await benchTraining({
-    subjects,
-    steps: options.steps,
-    rounds: models.length === 1 ? 1 : Math.min(options.rounds, options.steps),
-    profile: options.profile === true,
-    effort: effortOf(options),
-    onStep: ({ model }) => {
-      done++;
-      progress.update(done, total, String(model));
-    },
-  });
+  const result = await withPeer(options, executor, (peer) =>
+    benchTraining({
+      subjects,
+      steps: options.steps,
+      rounds: models.length === 1 ? 1 : Math.min(options.rounds, options.steps),
+      profile: options.profile === true,
+      effort: effortOf(options),
+      onStep: ({ model }) => {
+        done++;
+        progress.update(done, total, String(model));
+      },
+      peer,
+    }),
+  );
   progress.finish();
   await publish(makeReport('train', result, executor), options);
   if (options.trace !== undefined) await writeTraces(options.trace, result.recorders);

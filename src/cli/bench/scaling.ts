@@ -1,0 +1,97 @@
+/** `braid bench scaling`: training steps of models over lengths, batches and threads, one of them changed at a time. */
+import { Command } from 'commander';
+import { openExecutor } from '../../bench/session.ts';
+import { benchTraining, type TrainingSubject } from '../../bench/train.ts';
+import { BraidError } from '../../graph/index.ts';
+import type { Executor } from '../../runtime/index.ts';
+import { type FrozenRunConfig, freeze } from '../../train/index.ts';
+import { count, counts } from '../arguments.ts';
+import { createProgress } from '../progress.ts';
+import { readSettings } from '../settings.ts';
+import { addCommonOptions, type CommonOptions, effortOf, makeReport, publish, withPeer } from './options.ts';
+
+interface Options extends CommonOptions {
+  readonly lengths: readonly number[];
+  readonly batches: readonly number[];
+  readonly threads: readonly number[];
+  readonly steps: number;
+}
+
+interface Point {
+  readonly batch: number;
+  readonly length: number;
+  readonly threads: number;
+}
+
+export function scalingCommand(): Command {
+  const command = new Command('scaling')
+    .description(
+      'Training over lengths, batches and threads, one of them changed at a time from the configuration.',
+    )
+    .argument('<models...>', 'presets or YAML files')
+    .option('--lengths <n,...>', 'tokens of a row', counts, [])
+    .option('--batches <n,...>', 'rows', counts, [])
+    .option('--threads <n,...>', 'threads', counts, [])
+    .option('--steps <n>', 'measured steps of each over all rounds; two more go before in each', count, 6);
+  return addCommonOptions(command)
+    .addHelpText(
+      'after',
+      '\nExample:\n  braid bench scaling llama-10m mamba1-10m --lengths 256,1024,4096 --threads 1,2 --html scaling.html',
+    )
+    .action(run);
+}
+
+async function run(models: string[], options: Options): Promise<void> {
+  if (options.lengths.length + options.batches.length + options.threads.length === 0) {
+    throw new BraidError('usage', 'Say along what: --lengths, --batches or --threads, each with its values.');
+  }
+  const configs = models.map((source) => readSettings(source, { overrides: options.set, steps: 1000 }));
+  const { executor, machine } = openExecutor(configs[0].train);
+  const executors = new Map<number, Executor>([[executor.threads, executor]]);
+  const executorOf = (threads: number): Executor => {
+    const known = executors.get(threads) ?? openExecutor({ ...configs[0].train, threads }).executor;
+    executors.set(threads, known);
+    return known;
+  };
+  const subjects = configs.flatMap((config, index) => {
+    const frozen = freeze(config, machine);
+    const name = frozen.model.name ?? models[index];
+    return points(frozen, options).map(
+      (point): TrainingSubject => ({
+        subject: { model: name, ...point },
+        model: frozen.model,
+        train: { ...frozen.train, ...point },
+        executor: executorOf(point.threads),
+      }),
+    );
+  });
+  const progress = createProgress('bench scaling');
+  const total = options.steps * subjects.length;
+  let done = 0;
+  const result = await withPeer(options, executor, (peer) =>
+    benchTraining({
+      subjects,
+      steps: options.steps,
+      rounds: Math.min(options.rounds, options.steps),
+      effort: effortOf(options),
+      peer,
+      onStep: ({ model }) => {
+        done++;
+        progress.update(done, total, String(model));
+      },
+    }),
+  );
+  progress.finish();
+  await publish(makeReport('scaling', result, executor), options);
+}
+
+/** The point of the configuration moved along one axis at a time; none twice. */
+function points({ train }: FrozenRunConfig, { lengths, batches, threads }: Options): readonly Point[] {
+  const base = { batch: train.batch, length: train.length, threads: train.threads };
+  const moved = [
+    ...lengths.map((length) => ({ ...base, length })),
+    ...batches.map((batch) => ({ ...base, batch })),
+    ...threads.map((count) => ({ ...base, threads: count })),
+  ];
+  return [...new Map(moved.map((point) => [JSON.stringify(point), point])).values()];
+}
