@@ -16,7 +16,7 @@ import { blockLabel, flatten, hasBareBranches, layersOf } from './block.ts';
 import { fuse, requireEqualWidths } from './fuse.ts';
 import { findFusion } from './fusion/index.ts';
 import type { Range } from './routing/index.ts';
-import { findStrategy } from './routing/index.ts';
+import { findStrategy, stableStrategies } from './routing/index.ts';
 
 /** A state tensor of a model: a persistent source that the program reads and assigns. */
 export interface StateBinding {
@@ -290,7 +290,7 @@ class Builder {
       throw new BraidError(
         'unsupported',
         `${path}: strategy '${strategy.name}' splits a row by its length, so that more tokens change the branch of ` +
-          "earlier ones and no state can be carried. Recompute the whole sequence, or use the strategy 'chunks'.",
+          `earlier ones and no state can be carried. Recompute the whole sequence, or use the strategy ${stableStrategies()}.`,
       );
     }
     const { length } = context;

@@ -1,20 +1,9 @@
 /** `npm run quickstart`: FlowHN in all its strategies beside LLaMA, Mamba-1 and SHM, on real English text. */
 import { Command } from 'commander';
-import { presets } from '../models/index.ts';
+import { quickstartPresets } from '../models/index.ts';
 import { several } from './arguments.ts';
 import { compare, printComparison } from './compare.ts';
 import { readSettings } from './settings.ts';
-
-const families = [
-  'llama',
-  'mamba1',
-  'shm',
-  'flowhn-none',
-  'flowhn-ae',
-  'flowhn-fa',
-  'flowhn-fac',
-  'flowhn-chunks',
-];
 
 /** Chosen so that all models together take a few minutes on two cores. */
 const settings = {
@@ -37,9 +26,7 @@ export function command(): Command {
       '\nExample:\n  npm run quickstart\n  npm run quickstart -- --text book.txt --out runs/book',
     )
     .action(async (options: { out: string; text?: readonly string[]; set: string[] }) => {
-      const names = families.map((family) => `${family}-nano`);
-      const known = presets.filter(({ name }) => names.includes(name));
-      const configs = known.map(({ name }) =>
+      const configs = quickstartPresets.map(({ name }) =>
         readSettings(name, {
           ...(options.text ? { text: options.text } : {}),
           defaults: settings,

@@ -3,7 +3,7 @@
  * prompt goes in pieces of few lengths, so that few programs are compiled, and caches double when they are full.
  */
 import type { Block, StateBinding } from '../blocks/index.ts';
-import { findStrategy } from '../blocks/index.ts';
+import { findStrategy, stableStrategies } from '../blocks/index.ts';
 import { BraidError, elementCount } from '../graph/index.ts';
 import type { ModelConfig } from '../models/config.ts';
 import { blocksOf } from '../models/config.ts';
@@ -67,7 +67,7 @@ export function createSession(setup: GeneratingModel, { recompute = false }: Ses
       'unsupported',
       `The routing strategy '${unstable.routing.strategy}' splits a sequence by its length: every new token changes the ` +
         'branch of earlier ones, so there is no state to go on from. Give --recompute to compute the whole ' +
-        "sequence again for every token (slow), or train the strategy 'chunks'.",
+        `sequence again for every token (slow), or train the strategy ${stableStrategies()}.`,
     );
   }
   return new StateSession(setup);

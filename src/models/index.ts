@@ -17,6 +17,6 @@ export { expandPattern, formatPattern, namesInPattern, parsePattern } from './pa
 export type { BlockPlan, BranchPlan, LayerPlan, ModelPlan, StatePlan } from './plan.ts';
 export { planModel } from './plan.ts';
 export type { Preset } from './presets/index.ts';
-export { findPreset, presets } from './presets/index.ts';
+export { findPreset, presets, quickstartPresets } from './presets/index.ts';
 export type { SafetensorsType, TensorToWrite } from './safetensors.ts';
 export { SafetensorsFile, writeSafetensors } from './safetensors.ts';

@@ -26,3 +26,11 @@ export function findStrategy(name: string): RoutingStrategy {
   const known = routingStrategies.map((strategy) => strategy.name).join(', ');
   throw new BraidError('config', `There is no routing strategy '${name}'. Known: ${known}.`);
 }
+
+/** The names of the strategies that let states be carried, for messages: `'chunks'`. */
+export function stableStrategies(): string {
+  return routingStrategies
+    .filter(({ prefixStable }) => prefixStable)
+    .map(({ name }) => `'${name}'`)
+    .join(' or ');
+}
