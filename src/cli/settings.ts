@@ -1,6 +1,6 @@
 /** From the arguments of a command to a checked run configuration: a preset or a file, options, overrides. */
 import { existsSync, readFileSync } from 'node:fs';
-import { findTokenizer } from '../data/index.ts';
+import { tokenizerOf } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import {
   applyOverrides,
@@ -113,11 +113,11 @@ function section(value: Section, key: string): Section {
 
 /** The vocabulary of a model must be that of its tokenizer, or larger. */
 export function checkVocabulary(config: RunConfig): void {
-  const { vocabulary } = findTokenizer(config.data.tokenizer);
+  const { name, vocabulary } = tokenizerOf(config.data);
   if (config.model.vocabulary < vocabulary) {
     throw new BraidError(
       'config',
-      `model.vocabulary is ${config.model.vocabulary}, but the tokenizer '${config.data.tokenizer}' has ${vocabulary} ` +
+      `model.vocabulary is ${config.model.vocabulary}, but the tokenizer '${name}' has ${vocabulary} ` +
         `tokens. Set model.vocabulary=${vocabulary} or more.`,
     );
   }

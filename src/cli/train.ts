@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { isaOf, openExecutor, openSession } from '../bench/session.ts';
-import { loadText } from '../data/index.ts';
+import { loadText, type Text } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import { formatCount } from '../report/format.ts';
 import {
@@ -53,16 +53,22 @@ export function command(): Command {
       'after',
       '\nExamples:\n  braid train flowhn-chunks-nano --text book.txt --steps 500\n' +
         '  braid train model.yaml train.batch=8 train.learningRate=0.002\n' +
-        '  braid train --resume runs/flowhn-chunks-nano',
+        '  braid train --resume runs/flowhn-chunks-nano\n' +
+        '  braid train llama-nano data.shards=shards train.steps=500',
     )
     .action(async (model: string | undefined, overrides: string[], options: Options) => {
-      const run =
+      const { run, text } =
         options.resume === undefined ? await begin(model, overrides, options) : again(model, options);
-      await work(run, options);
+      await work(run, text, options);
     });
 }
 
-async function begin(model: string | undefined, overrides: string[], options: Options): Promise<Run> {
+interface Opened {
+  readonly run: Run;
+  readonly text: Text;
+}
+
+async function begin(model: string | undefined, overrides: string[], options: Options): Promise<Opened> {
   if (model === undefined) {
     throw new BraidError(
       'usage',
@@ -82,11 +88,11 @@ async function begin(model: string | undefined, overrides: string[], options: Op
   const { machine } = openExecutor(config.train);
   const folder = options.out ?? join('runs', config.model.name ?? 'model');
   // A text that cannot be read is found before a folder is made.
-  loadText(config.data);
-  return createRun(folder, freeze(config, machine));
+  const text = loadText(config.data);
+  return { run: await createRun(folder, freeze(config, machine)), text };
 }
 
-function again(model: string | undefined, options: Options): Run {
+function again(model: string | undefined, options: Options): Opened {
   if (
     model !== undefined ||
     options.out !== undefined ||
@@ -98,13 +104,13 @@ function again(model: string | undefined, options: Options): Run {
       'A resumed run keeps its configuration: give --resume FOLDER without a model, overrides, --out, --steps or --text.',
     );
   }
-  return openRun(options.resume ?? '');
+  const run = openRun(options.resume ?? '');
+  return { run, text: loadText(run.config.data) };
 }
 
-async function work(run: Run, options: Options): Promise<void> {
-  const { train, data } = run.config;
+async function work(run: Run, text: Text, options: Options): Promise<void> {
+  const { train } = run.config;
   const { executor } = openExecutor(train);
-  const text = loadText(data);
   const session = openSession(run.config, executor, text);
   const interruption = onInterrupt('Stopping after this step, and saving.');
   const progress = createProgress(run.config.model.name ?? 'model');

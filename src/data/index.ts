@@ -1,5 +1,8 @@
+export type { TokenizerChoice, WeightedFolder } from './chosen.ts';
+export { tokenizerOf } from './chosen.ts';
 export type { Corpus, SplitCorpus } from './corpora.ts';
 export { brownCorpus, splitCorpus, textCorpus } from './corpora.ts';
+export { weighNucleotides } from './dna.ts';
 export type { LoaderOptions, LoaderState } from './loader.ts';
 export { Loader } from './loader.ts';
 export type { Mixture, WeightedSource } from './mixture.ts';
@@ -14,4 +17,4 @@ export { formats } from './sources/files.ts';
 export type { Text, TextChoice } from './text.ts';
 export { loadText } from './text.ts';
 export type { Tokenizer } from './tokenizer.ts';
-export { byteTokenizer, findTokenizer } from './tokenizer.ts';
+export { absoluteTokenizer, byteTokenizer, findTokenizer } from './tokenizer.ts';

@@ -2,6 +2,7 @@
  * From text to token numbers and back. A tokenizer works on bytes, so that any file survives the way there and back;
  * text is UTF-8.
  */
+import { resolve } from 'node:path';
 import { BraidError } from '../graph/index.ts';
 
 export interface Tokenizer {
@@ -77,4 +78,13 @@ export function findTokenizer(name: string): Tokenizer {
     throw new BraidError('config', `data.tokenizer: there is no tokenizer '${name}'. Known: ${known}.`);
   }
   return found;
+}
+
+/** The same name from any working folder. */
+export function absoluteTokenizer(name: string): string {
+  return isFileName(name) ? resolve(name) : name;
+}
+
+function isFileName(name: string): boolean {
+  return /[\\/]|\.json$/.test(name);
 }

@@ -1,6 +1,6 @@
 /** A trained model from its run, ready to generate. */
 import type { Tokenizer } from '../data/index.ts';
-import { findTokenizer } from '../data/index.ts';
+import { tokenizerOf } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import type { Executor } from '../runtime/index.ts';
 import type { Run } from '../train/index.ts';
@@ -35,7 +35,7 @@ export async function loadModel(
         `The run '${run.folder}' has no checkpoint yet. Train it first; one is saved every train.checkpointEvery steps.`,
       );
     }
-    const tokenizer = findTokenizer(data.tokenizer);
+    const tokenizer = tokenizerOf(data);
     return { model, precision, threads, executor, store, tokenizer, step: checkpoint.step };
   } catch (error) {
     store.dispose();

@@ -8,7 +8,13 @@ const parse = (train: Readonly<Record<string, unknown>>, rest: Readonly<Record<s
 describe('a run configuration', () => {
   it('fills in every default', () => {
     const { data, train } = parse({ steps: 10 });
-    expect(data).toEqual({ text: 'brown', tokenizer: 'bytes', validateEvery: 20 });
+    expect(data).toEqual({
+      text: 'brown',
+      tokenizer: 'bytes',
+      validateEvery: 20,
+      documents: 'apart',
+      weighting: 'even',
+    });
     expect(train).toMatchObject({
       decay: 0.1,
       beta1: 0.9,
@@ -34,6 +40,18 @@ describe('a run configuration', () => {
   it('refuses unknown sections and texts that are no list', () => {
     expect(() => parse({ steps: 1 }, { trian: {} })).toThrow(/trian.*'train'/);
     expect(() => parse({ steps: 1 }, { data: { text: [] } })).toThrow(/data\.text/);
+  });
+
+  it('takes the tokenizer of its shards unless another is named', () => {
+    const shards = [{ folder: 'a', weight: 2 }];
+    expect(parse({ steps: 1 }, { data: { shards } }).data).toMatchObject({ shards, tokenizer: 'shards' });
+    const named = parse({ steps: 1 }, { data: { shards: 'a', tokenizer: 'bytes' } });
+    expect(named.data.tokenizer).toBe('bytes');
+    expect(() => parse({ steps: 1 }, { data: { shards: 'a', text: ['b'] } })).toThrow(
+      /data\.shards.*either 'text' or 'shards'/,
+    );
+    expect(() => parse({ steps: 1 }, { data: { shards: [{ folder: 'a', weight: 0 }] } })).toThrow(/weight/);
+    expect(() => parse({ steps: 1 }, { data: { documents: 'join' } })).toThrow(/data\.documents.*'joined'/);
   });
 
   it('is frozen with what the machine offers, and only once', () => {

@@ -7,13 +7,34 @@ import { parseConfig } from '../models/configIssues.ts';
 
 const natural = z.int().positive();
 
-export const dataConfigSchema = z.strictObject({
-  /** `brown`, or plain text files. */
-  text: z.union([z.literal('brown'), z.array(z.string()).min(1)]).default('brown'),
-  tokenizer: z.string().default('bytes'),
-  /** Every n-th document validates. */
-  validateEvery: z.int().min(2).default(20),
-});
+const shardFolder = z.string().min(1);
+
+export const dataConfigSchema = z
+  .strictObject({
+    /** `brown`, or plain text files. */
+    text: z.union([z.literal('brown'), z.array(z.string()).min(1)]).default('brown'),
+    /** Folders of token shards instead of text, the rows of several drawn by weight. */
+    shards: z
+      .union([
+        shardFolder,
+        z.array(z.strictObject({ folder: shardFolder, weight: z.number().positive() })).min(1),
+      ])
+      .optional(),
+    /** `bytes`, `none`, a `tokenizer.json`, `tiktoken:NAME`; `shards`, the default with shards: the one they were made with. */
+    tokenizer: z.string().default('bytes'),
+    /** What a run keeps to know its tokenizer again; filled in when it begins. */
+    tokenizerIdentity: z.string().optional(),
+    /** Every n-th document validates; shards are split when they are prepared. */
+    validateEvery: z.int().min(2).default(20),
+    /** `apart`: nothing passes from one document of a row to the next. `joined`: a row is one text. */
+    documents: z.enum(['apart', 'joined']).default('apart'),
+    /** `even`, or `dna`: the weights of StripedHyena 2 (data/dna.ts). */
+    weighting: z.enum(['even', 'dna']).default('even'),
+  })
+  .refine((data) => data.shards === undefined || data.text === 'brown', {
+    message: "give either 'text' or 'shards', and not both.",
+    path: ['shards'],
+  });
 
 export const trainConfigSchema = z
   .strictObject({
@@ -97,7 +118,19 @@ export interface MachineDefaults {
 }
 
 export function parseRunConfig(value: unknown, what: string, locate?: Locate): RunConfig {
-  return parseConfig(runConfigSchema, value, what, locate);
+  return parseConfig(runConfigSchema, withTokenizerOfShards(value), what, locate);
+}
+
+/** Shards were made with a tokenizer: it is theirs unless another is named. */
+function withTokenizerOfShards(value: unknown): unknown {
+  if (!isSection(value) || !isSection(value.data)) return value;
+  const { data } = value;
+  if (data.shards === undefined || data.tokenizer !== undefined) return value;
+  return { ...value, data: { ...data, tokenizer: 'shards' } };
+}
+
+function isSection(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Tokens in one optimizer step. */

@@ -9,11 +9,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
+import { absoluteTokenizer, tokenizerOf } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import { fileError, writeFileAtomically } from '../models/atomicFile.ts';
 import { readConfigText } from '../models/configText.ts';
 import { CheckpointFolder } from './checkpoint.ts';
-import type { FrozenRunConfig } from './config.ts';
+import type { DataConfig, FrozenRunConfig } from './config.ts';
 import { asFrozen, parseRunConfig } from './config.ts';
 import type { Environment } from './environment.ts';
 import { makeFolder } from './folder.ts';
@@ -31,14 +32,30 @@ export interface Run {
 /** Makes a run's folder and writes its configuration. A folder that holds a run already is an error. */
 export async function createRun(folder: string, config: FrozenRunConfig): Promise<Run> {
   requireNoRun(folder);
-  const { text } = config.data;
-  // A run can be resumed from any working folder.
-  const data = { ...config.data, text: text === 'brown' ? text : text.map((path) => resolve(path)) };
-  const absolute = { ...config, data };
+  const absolute = { ...config, data: absoluteData(config.data) };
   const path = join(folder, CONFIG);
   makeFolder(folder);
   await writeFileAtomically(path, (file) => file.write(Buffer.from(stringify(absolute))));
   return opened(folder, absolute);
+}
+
+/** A run can be resumed from any working folder, and knows its tokenizer again. */
+function absoluteData(data: DataConfig): DataConfig {
+  const { text, shards } = data;
+  return {
+    ...data,
+    text: text === 'brown' ? text : text.map((path) => resolve(path)),
+    ...(shards === undefined
+      ? {}
+      : {
+          shards:
+            typeof shards === 'string'
+              ? resolve(shards)
+              : shards.map(({ folder, weight }) => ({ folder: resolve(folder), weight })),
+        }),
+    tokenizer: absoluteTokenizer(data.tokenizer),
+    tokenizerIdentity: tokenizerOf(data).identity,
+  };
 }
 
 /** A folder that holds a run is a `BraidError('usage')`. */

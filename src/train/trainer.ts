@@ -5,7 +5,7 @@
 
 import type { Program } from '../compiler/index.ts';
 import type { LoaderState, Rows, TokenSource } from '../data/index.ts';
-import { Loader } from '../data/index.ts';
+import { Loader, weighNucleotides } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import type { ModelConfig } from '../models/config.ts';
 import type { ParameterSpec } from '../nn/index.ts';
@@ -20,7 +20,7 @@ import type {
   StoredTensor,
 } from '../runtime/executor.ts';
 import type { Persistent, Progress } from './checkpoint.ts';
-import type { FrozenTrainConfig } from './config.ts';
+import type { DataConfig, FrozenTrainConfig } from './config.ts';
 import { tokensPerStep } from './config.ts';
 import { integerInput, numberInput } from './inputs.ts';
 import { laneBalance } from './lanes.ts';
@@ -37,6 +37,8 @@ export interface TrainerSetup {
   readonly train: FrozenTrainConfig;
   readonly executor: Executor;
   readonly text: TokenSource;
+  /** How documents share a row and what their tokens weigh; default: apart, and even. */
+  readonly data?: Partial<Pick<DataConfig, 'documents' | 'weighting'>>;
 }
 
 export interface StepOptions {
@@ -57,16 +59,19 @@ export class Trainer {
   readonly #executor: Executor;
   readonly #loader: Loader;
   readonly #text: string;
+  readonly #weighting: DataConfig['weighting'];
   readonly #step: LoadedProgram;
   readonly #update: LoadedProgram;
   readonly #rows: Rows;
   #progress: Progress;
 
   /** Compiles the programs and checks that they fit into memory before it allocates. Weights are zero until `initialize` or `restored`. */
-  constructor({ model, train, executor, text }: TrainerSetup) {
+  constructor({ model, train, executor, text, data = {} }: TrainerSetup) {
     this.config = train;
     this.#executor = executor;
-    this.#loader = new Loader(text, train.length, train.seed);
+    const { documents = 'apart', weighting = 'even' } = data;
+    this.#loader = new Loader(text, train.length, train.seed, { documents });
+    this.#weighting = weighting;
     this.#text = text.fingerprint;
     this.programs = buildTraining(model, train);
     const { step, update } = this.programs;
@@ -189,12 +194,14 @@ export class Trainer {
     observe,
   }: RunStep): Promise<{ loss: number; balance: number | undefined }> {
     const { batch, length, accumulation } = this.config;
-    // Every position of a training row has a target, so all weigh the same.
-    numberInput(this.#step.inputs, 'weights').fill(1 / (accumulation * batch * length));
+    const weights = numberInput(this.#step.inputs, 'weights');
+    // Every position of a training row has a target, so that even weights are all the same.
+    if (this.#weighting === 'even') weights.fill(1 / (accumulation * batch * length));
     let loss = 0;
     const lanes: LaneStatistics[] = [];
     for (let part = 0; part < accumulation; part++) {
       this.#loader.fill(this.#rows, batch);
+      if (this.#weighting === 'dna') weighNucleotides(this.#rows.targets, length, weights, 1 / accumulation);
       if (accumulation > 1) numberInput(this.#step.inputs, 'keep')[0] = part === 0 ? 0 : 1;
       lanes.push(...(await this.#run(this.#step, { check, observe })).lanes);
       loss += numberInput(this.#step.outputs, 'loss')[0];
