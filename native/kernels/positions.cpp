@@ -109,8 +109,13 @@ void appendBackward(const Call& call) {
 void advance(const Call& call) {
   const int32_t* used = call.in(0).as<const int32_t>();
   const int32_t by = static_cast<int32_t>(call.attributes.integer("by"));
+  const bool bounded = call.attributes.has("most");
+  const int32_t most = bounded ? static_cast<int32_t>(call.attributes.integer("most")) : 0;
   if (!call.out(0)) return;
-  for (int64_t b = 0; b < call.in(0).count(); b++) call.out(0).as<int32_t>()[b] = used[b] + by;
+  for (int64_t b = 0; b < call.in(0).count(); b++) {
+    const int32_t next = used[b] + by;
+    call.out(0).as<int32_t>()[b] = bounded && next > most ? most : next;
+  }
 }
 
 }  // namespace

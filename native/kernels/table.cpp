@@ -28,6 +28,7 @@ KernelTable makeKernelTable() {
   registerRope(table);
   registerScan(table);
   registerScanBackward(table);
+  registerSlide(table);
   registerSoftmax(table);
   registerSsd(table);
   registerSsdBackward(table);

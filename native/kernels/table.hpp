@@ -29,6 +29,7 @@ void registerReduce(KernelTable& table);
 void registerRope(KernelTable& table);
 void registerScan(KernelTable& table);
 void registerScanBackward(KernelTable& table);
+void registerSlide(KernelTable& table);
 void registerSoftmax(KernelTable& table);
 void registerSsd(KernelTable& table);
 void registerSsdBackward(KernelTable& table);

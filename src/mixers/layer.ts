@@ -9,7 +9,7 @@ import type { LayerContext } from '../nn/index.ts';
 
 /**
  * `window`: the last few inputs; `recurrent`: a summary of all tokens so far; `append`: one entry per token, with the
- * capacity as axis 1. All start as zeros.
+ * capacity, or the number of entries that are ever read again, as axis 1. All start as zeros.
  */
 export type StateKind = 'window' | 'recurrent' | 'append';
 

@@ -6,7 +6,7 @@ import type { Lane, Tensor } from '../graph/index.ts';
 import { BraidError } from '../graph/index.ts';
 import type { LayerContext } from './context.ts';
 
-export type HandedOver = { readonly [name: string]: Tensor | undefined };
+export type HandedOver = { readonly [name: string]: Tensor | number | boolean | undefined };
 
 interface Offer {
   readonly value: HandedOver;

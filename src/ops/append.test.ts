@@ -11,6 +11,22 @@ function cacheGraph(length = 2) {
   return { graph, cache, fresh, used };
 }
 
+describe('advance', () => {
+  it('counts, up to a bound where one is given', () => {
+    const { graph, used } = cacheGraph();
+    const found = evaluate(graph, { used: [0, 3] }, [
+      advance(used, 2),
+      advance(used, 2, 4),
+      advance(used, 0, 2),
+    ]);
+    expect(found.map((values) => [...values])).toEqual([
+      [2, 5],
+      [2, 4],
+      [0, 2],
+    ]);
+  });
+});
+
 describe('append', () => {
   const given = { cache: numbers(30, 1), fresh: numbers(12, 2), used: [0, 3] };
 

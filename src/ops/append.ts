@@ -102,24 +102,25 @@ const appendBackwardOperation = defineOperation<AppendBackward>({
   },
 });
 
-type Advance = { readonly by: number };
+type Advance = { readonly by: number; readonly most?: number };
 
 const advanceOperation = defineOperation<Advance>({
   name: 'advance',
-  infer([used], { by }, fail) {
+  infer([used], { by, most = 0 }, fail) {
     const shape = sizesOf(used, 'used', 'B', fail);
     requireType(used, 'used', shape, INT32, fail);
     if (!Number.isInteger(by)) return fail(`'by' must be a whole number, not ${by}.`);
+    if (!Number.isInteger(most)) return fail(`'most' must be a whole number, not ${most}.`);
     return [{ shape, dtype: 'int32' }];
   },
   cost([used]) {
     const bytes = used ? 2 * byteSize(used) : 0;
     return { model: 0, executed: 0, elementwise: used ? elementCount(used.shape) : 0, bytes };
   },
-  evaluate([used], [output], { by }) {
+  evaluate([used], [output], { by, most = Number.POSITIVE_INFINITY }) {
     store(
       output,
-      integersOf(used, 'used').map((count) => count + by),
+      integersOf(used, 'used').map((count) => Math.min(count + by, most)),
     );
   },
   inPlace: [[0, 0]],
@@ -143,7 +144,7 @@ export function appendBackward(
   return { cache, fresh };
 }
 
-/** The used lengths [B] (int32) after `by` more entries. */
-export function advance(used: Tensor, by: number): Tensor {
-  return used.graph.apply(advanceOperation, [used], { by })[0];
+/** The used lengths [B] (int32) after `by` more entries, `most` at the most where that is given. */
+export function advance(used: Tensor, by: number, most?: number): Tensor {
+  return used.graph.apply(advanceOperation, [used], most === undefined ? { by } : { by, most })[0];
 }

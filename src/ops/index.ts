@@ -25,6 +25,7 @@ export * from './reduce.ts';
 export type { FloatType } from './require.ts';
 export * from './rope.ts';
 export * from './selectiveScan.ts';
+export * from './slide.ts';
 export * from './softmax.ts';
 export * from './ssd.ts';
 export * from './tensor.ts';

@@ -181,6 +181,36 @@ function positions(): OperationCase[] {
   });
 }
 
+/** Rows that are new, filling, and turning; pieces of one entry, within the ring, and longer than it. */
+function slides(): OperationCase[] {
+  return [1, 4, 12].flatMap((length) =>
+    [0, 2].flatMap((sinks): OperationCase[] => {
+      const [rows, capacity] = [3, 7];
+      const used = integers([rows], [0, 3, 25]);
+      const cache = floats([rows, capacity, 2, 9], { seed: 21 });
+      const fresh = floats([rows, length, 2, 9], { seed: 22 });
+      const numbers = [randomIntegers([rows, capacity], 0, 9), randomIntegers([rows, length], 0, 9, 2)];
+      const dOrdered = floats([rows, capacity + length, 2, 9], { seed: 23 });
+      const dCache = floats([rows, capacity, 2, 9], { seed: 24 });
+      const title = `${length} entries, ${sinks} sinks`;
+      const operation = 'slideBackward';
+      const attributes = { capacity, length, sinks };
+      return [
+        { operation: 'slide', title, inputs: [cache, fresh, used], attributes: { sinks } },
+        {
+          operation: 'slide',
+          title: `integers, ${title}`,
+          inputs: [...numbers, used],
+          attributes: { sinks },
+        },
+        { operation, title, inputs: [dOrdered, dCache, used], attributes },
+        { operation, title: `${title}, in order`, inputs: [dOrdered, undefined, used], attributes },
+        { operation, title: `${title}, cache`, inputs: [undefined, dCache, used], attributes },
+      ];
+    }),
+  );
+}
+
 function caches(): OperationCase[] {
   const used = integers([2], [3, 0]);
   const cache = floats([2, 8, 2, 3], { seed: 18 });
@@ -196,5 +226,7 @@ function caches(): OperationCase[] {
     },
     { operation: 'appendBackward', title: 'a piece', inputs: [cache, used], attributes: { length: 5 } },
     { operation: 'advance', title: 'by 5', inputs: [used], attributes: { by: 5 } },
+    { operation: 'advance', title: 'by 5, at most 6', inputs: [used], attributes: { by: 5, most: 6 } },
+    ...slides(),
   ];
 }

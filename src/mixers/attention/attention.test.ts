@@ -40,6 +40,32 @@ describe('attention', () => {
   });
 });
 
+describe('a window', () => {
+  const near = { heads: 32, kvHeads: 8, window: 512, sinks: 64 };
+  const numbersOf = (options: object, capacity: number): number =>
+    attention
+      .states(options, { batch: 1, width: 2048, capacity, documents: false })
+      .filter(({ dtype }) => dtype === 'float32')
+      .reduce((sum, { shape: of }) => sum + elementCount(of), 0);
+
+  it.each([
+    [8192, 63],
+    [32768, 207],
+  ])(
+    'bounds the cache: at %d tokens three global layers and thirteen near ones take %d MiB',
+    (length, mebibytes) => {
+      // Bae et al. 2025, SWA 1:5 at 1B, in BF16: 16 layers of 8 heads of 64, window 512 with 64 sinks.
+      const numbersInAll = 3 * numbersOf({ heads: 32, kvHeads: 8 }, length) + 13 * numbersOf(near, length);
+      expect(Math.round((2 * numbersInAll) / 2 ** 20)).toBe(mebibytes);
+    },
+  );
+
+  it('takes no more than the tokens that there are', () => {
+    expect(numbersOf(near, 100)).toBe(2 * 100 * 512);
+    expect(numbersOf(near, 576)).toBe(numbersOf(near, 5760));
+  });
+});
+
 describe('attention that takes the keys of an earlier layer', () => {
   it('has no keys, no values and no state', () => {
     const context = testContext({ width: 8 });
@@ -90,6 +116,11 @@ describe('attention that takes the keys of an earlier layer', () => {
     expect(() => graph.scope('b', () => forward({ keysFrom: 'kv', kvHeads: 2 }))).toThrow(
       /keys and values of 2 heads of 2 and 2 features from 'kv', which are/,
     );
+    graph.scope('near', () => forward({ offersKeys: 'near', window: 4 }));
+    expect(() => graph.scope('far', () => forward({ keysFrom: 'near', window: 8 }))).toThrow(
+      /far takes keys from 'near', .* its window of 4 and 0 sinks; it has itself the window 8 and 0 sinks/,
+    );
+    expect(() => graph.scope('all', () => forward({ keysFrom: 'near' }))).toThrow(/the window \(none\)/);
     expect(() =>
       graph.scope('c', () =>
         attention.forward(x, { heads: 4, keysFrom: 'kv' }, { ...context, handover: new Handover() }),

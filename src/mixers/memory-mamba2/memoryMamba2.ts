@@ -76,8 +76,9 @@ function named(state: LayerState | undefined, name: Inside): LayerState {
 function reading(x: Tensor, { beside }: Options, context: LayerContext): Tensor {
   if (beside === undefined) return x;
   const { stream } = take(context, beside);
-  if (stream && stream.shape.length === 3 && stream.shape[1] === x.shape[1]) return concat([x, stream]);
-  const found = stream ? describeType(stream) : 'something else';
+  const tensor = typeof stream === 'object' ? stream : undefined;
+  if (tensor?.shape.length === 3 && tensor.shape[1] === x.shape[1]) return concat([x, tensor]);
+  const found = tensor ? describeType(tensor) : 'something else';
   throw new BraidError(
     'config',
     `${context.graph.location.path} reads '${beside}' beside its input ${describeType(x)}, but finds ${found}.`,
