@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { measurement, report } from '../bench/testing.ts';
+import { benchPage } from './benchPage.ts';
+import { measurementGroups, measurementTable, profileRows } from './benchTable.ts';
+import { rooflineChart } from './rooflineChart.ts';
+
+const several = report([
+  measurement(),
+  measurement({ subject: { model: 'm', length: 16 } }),
+  measurement({
+    subject: { product: '1×2×3', system: '<other>' },
+    work: { executedFlops: 6, executedBytes: 3 },
+  }),
+]);
+
+describe('the table of a benchmark', () => {
+  it('has a table for each kind of subject, and no column without a figure', () => {
+    const [models, products] = measurementGroups(several.measurements);
+    const table = measurementTable(several, models);
+    expect(table.columns.map(({ title }) => title)).toContain('MFU');
+    expect(table.rows.map((row) => row.slice(0, 2))).toEqual([
+      ['m', '8'],
+      ['m', '16'],
+    ]);
+    const titles = measurementTable(several, products).columns.map(({ title }) => title);
+    expect(titles).not.toContain('MFU');
+    expect(titles).not.toContain('tokens/s');
+  });
+
+  it('adds up the rows of a profile that it does not show', () => {
+    const row = {
+      name: 'a',
+      calls: 2,
+      seconds: 1,
+      share: 0.25,
+      flopsPerSecond: 0,
+      bytesPerSecond: 1,
+      overRoofline: null,
+    };
+    const rows = profileRows([row, { ...row, name: 'b' }, { ...row, name: 'c' }], 1);
+    expect(rows.map(([name]) => name)).toEqual(['a', '2 more']);
+    expect(rows[1].slice(1, 4)).toEqual(['4', '2.000 s', '50.0 %']);
+  });
+});
+
+describe('the page of a benchmark', () => {
+  const html = benchPage(several);
+
+  it('draws speed, cost by length and the roofline', () => {
+    for (const title of ['Speed', 'Cost by length', 'Roofline']) expect(html).toContain(`>${title}<`);
+    expect(html).not.toContain('Cost by threads');
+    expect(html).not.toContain('NaN');
+  });
+
+  it('escapes names', () => {
+    expect(html).toContain('&lt;other&gt;');
+    expect(html).not.toContain('<other>');
+  });
+});
+
+describe('the roofline chart', () => {
+  const options = { title: 't', bandwidth: 10, roofs: [{ name: 'peak', flopsPerSecond: 1000 }] };
+  const at = (svg: string) => {
+    const [, x, y] = /<circle cx="([\d.]+)" cy="([\d.]+)"/.exec(svg) ?? [];
+    return { x: Number(x), y: Number(y) };
+  };
+
+  it('puts a point that reaches the peak on the roof', () => {
+    const svg = rooflineChart([{ name: 'p', color: 0, flopsPerByte: 100, flopsPerSecond: 1000 }], options);
+    const [, roof] = /L[\d.]+ ([\d.]+)L/.exec(svg) ?? [];
+    expect(at(svg).y).toBeCloseTo(Number(roof), 0);
+  });
+
+  it('leaves out what has no FLOPs', () => {
+    expect(rooflineChart([{ name: 'p', color: 0, flopsPerByte: 0, flopsPerSecond: 0 }], options)).toBe('');
+  });
+});
