@@ -24,6 +24,8 @@ KernelTable makeKernelTable() {
   registerNorm(table);
   registerOptimizer(table);
   registerPositions(table);
+  registerQuantize(table);
+  registerQuantizedMatmul(table);
   registerReduce(table);
   registerRope(table);
   registerScan(table);

@@ -25,6 +25,8 @@ void registerModalConvolutionBackward(KernelTable& table);
 void registerNorm(KernelTable& table);
 void registerOptimizer(KernelTable& table);
 void registerPositions(KernelTable& table);
+void registerQuantize(KernelTable& table);
+void registerQuantizedMatmul(KernelTable& table);
 void registerReduce(KernelTable& table);
 void registerRope(KernelTable& table);
 void registerScan(KernelTable& table);

@@ -12,5 +12,7 @@ export { lowerPrecision } from './lowerPrecision.ts';
 export { optimize } from './optimize.ts';
 export type { Program, ProgramBuffer, ProgramCall, ScheduleItem } from './program.ts';
 export { PROGRAM_VERSION, storeKey } from './program.ts';
+export type { QuantizedWeight } from './quantizeWeights.ts';
+export { quantizedSources, quantizeWeights } from './quantizeWeights.ts';
 export { recompute } from './recompute.ts';
 export { storeActivations } from './storeActivations.ts';

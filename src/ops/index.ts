@@ -21,6 +21,7 @@ export * from './norm.ts';
 export * from './optimizer.ts';
 export { roundToBfloat16 } from './plain.ts';
 export * from './positions.ts';
+export * from './quantized.ts';
 export * from './reduce.ts';
 export type { FloatType } from './require.ts';
 export * from './rope.ts';

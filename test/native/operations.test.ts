@@ -6,6 +6,7 @@ import type { OperationCase } from './compare.ts';
 import { compareVariant, runNative, variantsOf } from './compare.ts';
 import { expertsCases } from './expertsCases.ts';
 import { layerCases } from './layerCases.ts';
+import { quantizedCases } from './quantizedCases.ts';
 import { recurrenceCases } from './recurrenceCases.ts';
 import { sequenceCases } from './sequenceCases.ts';
 import { tensorCases } from './tensorCases.ts';
@@ -17,6 +18,7 @@ const cases = [
   ...sequenceCases(),
   ...recurrenceCases(),
   ...expertsCases(),
+  ...quantizedCases(),
 ].map((test, i) => ({
   ...test,
   variants: variantsOf(test, i % 3 === 0),
