@@ -46,7 +46,7 @@ inline f32x16 exp(const f32x16& x) {
 }
 #endif
 
-// eˣ − 1, 2 ulp, also close to 0.
+// eˣ − 1, 4 ulp, also close to 0.
 inline f32x16 expm1(const f32x16& x) { return select(abs(x) < 0.34657359f, expm1Near(x), exp(x) - 1.0f); }
 
 // 2ˣ for x ≤ 127, 1.2 ulp. Below −126 the result is 0. Cheaper than eˣ: the reduction is exact and takes one step.
