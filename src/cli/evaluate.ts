@@ -22,7 +22,8 @@ import {
   requireTasks,
   taskNames,
 } from '../eval/index.ts';
-import { loadModel } from '../generate/index.ts';
+import type { WeightFormat } from '../generate/index.ts';
+import { loadModel, roundWeights, weightFormats } from '../generate/index.ts';
 import { BraidError } from '../graph/index.ts';
 import { writeFileAtomically } from '../models/index.ts';
 import { textTable } from '../report/table.ts';
@@ -50,6 +51,7 @@ interface Options {
   readonly limit?: number;
   readonly tokenizer?: string;
   readonly precision?: Exclude<Precision, 'float64'>;
+  readonly weights?: WeightFormat;
   readonly executor?: 'native' | 'reference';
   readonly json?: boolean;
 }
@@ -85,6 +87,11 @@ export function command(): Command {
     .option('--tokenizer <name>', 'of a Hugging Face folder')
     .addOption(
       new Option('--precision <name>', 'default: that of the run; float32').choices(['bfloat16', 'float32']),
+    )
+    .addOption(
+      new Option('--weights <format>', 'round the weights to few bits first, as generate reads them').choices(
+        weightFormats,
+      ),
     )
     .option('--executor <name>', 'native or reference')
     .option('--items <file>', 'write what every question got, one JSON object per line')
@@ -128,6 +135,7 @@ async function run(folder: string, options: Options): Promise<void> {
     onAnswer: (task, index, answer) => items.push(JSON.stringify({ task: task.name, index, ...answer })),
   };
   try {
+    if (options.weights) await roundWeights(opened.model, options.weights, opened.length);
     const results: TaskResult[] = [];
     for (const { name } of options.tasks) results.push(await runTask(name, opened, options, more));
     const { items: path } = options;
@@ -136,7 +144,7 @@ async function run(folder: string, options: Options): Promise<void> {
         file.write(Buffer.from(items.map((item) => `${item}\n`).join(''))),
       );
     }
-    const json = `${JSON.stringify({ model: folder, results }, null, 2)}\n`;
+    const json = `${JSON.stringify({ model: folder, ...(options.weights ? { weights: options.weights } : {}), results }, null, 2)}\n`;
     process.stdout.write(options.json ? json : table(results));
   } catch (error) {
     if (!interruption.signal.aborted) throw error;

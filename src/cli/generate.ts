@@ -1,7 +1,7 @@
 /** `braid generate`: continues a text with a trained run, as a stream. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { openExecutor } from '../bench/session.ts';
-import type { LoadedModel, Session, StateOwner } from '../generate/index.ts';
+import type { LoadedModel, Session, StateOwner, WeightFormat } from '../generate/index.ts';
 import {
   createSession,
   decodeStream,
@@ -10,6 +10,7 @@ import {
   loadModel,
   loadState,
   saveState,
+  weightFormats,
 } from '../generate/index.ts';
 import { openRun } from '../train/index.ts';
 import { number } from './arguments.ts';
@@ -23,6 +24,7 @@ interface Options {
   readonly topK: number;
   readonly topP: number;
   readonly seed: number;
+  readonly weights?: WeightFormat;
   readonly recompute?: boolean;
   readonly loadState?: string;
   readonly saveState?: string;
@@ -45,6 +47,11 @@ export function command(): Command {
     .option('--top-k <k>', 'only the k most likely tokens; 0: all', number, 0)
     .option('--top-p <p>', 'only the most likely tokens that together reach p', number, 1)
     .option('--seed <n>', 'the same seed continues the same prompt in the same way', number, 1)
+    .addOption(
+      new Option('--weights <format>', 'read the weights in few bits: less memory to read per token').choices(
+        weightFormats,
+      ),
+    )
     .option('--recompute', 'compute the whole sequence again for every token (slow)')
     .option('--load-state <file>', 'go on where a saved state stands; a prompt follows what came before')
     .option('--save-state <file>', 'write what the model carries at the end, to go on from later')
@@ -72,7 +79,8 @@ async function run(folder: string, options: Options): Promise<void> {
   const interruption = onInterrupt('Stopping.');
   const model = await loadModel(opened, executor, (message) => process.stderr.write(`${message}\n`));
   try {
-    const session = createSession(model, { recompute: options.recompute === true });
+    const reading = { ...model, ...(options.weights ? { weights: options.weights } : {}) };
+    const session = createSession(reading, { recompute: options.recompute === true });
     const { prompt, before } = await begin(session, model, options);
     const { temperature, topK, topP, seed } = options;
     let count = 0;
@@ -103,6 +111,7 @@ async function run(folder: string, options: Options): Promise<void> {
       const result = {
         run: folder,
         step: model.step,
+        ...(options.weights ? { weights: options.weights } : {}),
         prompt: options.ids ?? options.prompt,
         text,
         tokens: count,

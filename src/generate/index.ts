@@ -10,3 +10,6 @@ export type { SessionState, StateTensor } from './state.ts';
 export { stateBytes } from './state.ts';
 export type { StateOwner, StoredState } from './stateFile.ts';
 export { loadState, saveState } from './stateFile.ts';
+export type { WeightFormat } from './weightFormat.ts';
+export { weightFormats } from './weightFormat.ts';
+export { roundWeights } from './weights.ts';

@@ -3,8 +3,8 @@
  * before from them and leaves them as they are after the piece. Shapes: L length of the piece, D width, V vocabulary.
  */
 import type { StateBinding } from '../blocks/index.ts';
-import type { Program } from '../compiler/index.ts';
-import { compile, lowerPrecision, optimize } from '../compiler/index.ts';
+import type { Program, QuantizedWeight } from '../compiler/index.ts';
+import { compile, lowerPrecision, optimize, quantizeWeights, storeKey } from '../compiler/index.ts';
 import { Graph } from '../graph/index.ts';
 import { buildModel } from '../models/build.ts';
 import type { ModelConfig } from '../models/config.ts';
@@ -12,12 +12,17 @@ import { logitsOf } from '../models/head.ts';
 import type { ParameterSpec } from '../nn/index.ts';
 import { splitPositions } from '../ops/index.ts';
 import type { Precision } from '../train/index.ts';
+import type { WeightFormat } from './weightFormat.ts';
+import { bitsOf } from './weightFormat.ts';
 
 export interface PieceProgram {
   /** Inputs `ids` and `positions` [1, L]; output `logits` [1, 1, V]. */
   readonly program: Program;
   readonly parameters: readonly ParameterSpec[];
+  /** Parameters that it reads as their BF16 copies. */
   readonly shadows: readonly ParameterSpec[];
+  /** Parameters that it reads in few bits. */
+  readonly quantized: readonly QuantizedWeight[];
   readonly states: readonly StateBinding[];
 }
 
@@ -30,11 +35,13 @@ export interface PieceOptions {
   /** Put before the names of states in the store, so that several sequences can share it. */
   readonly scope?: string;
   readonly precision: Precision;
+  /** Read weights in few bits. */
+  readonly weights?: WeightFormat | undefined;
   readonly threads: number;
 }
 
 export function pieceProgram(model: ModelConfig, options: PieceOptions): PieceProgram {
-  const { length, start, capacity, scope, precision, threads } = options;
+  const { length, start, capacity, scope, precision, weights, threads } = options;
   const graph = new Graph();
   const built = buildModel(graph, model, {
     batch: 1,
@@ -48,11 +55,15 @@ export function pieceProgram(model: ModelConfig, options: PieceOptions): PiecePr
     graph.output('logits', logitsOf(built, last));
   });
   const lowered = precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
-  const program = compile(optimize(lowered, precision), { name: `piece of ${length}`, threads });
+  const whole = optimize(lowered, precision);
+  const read = weights ? quantizeWeights(whole, bitsOf(weights)) : { graph: whole, weights: [] };
+  const program = compile(read.graph, { name: `piece of ${length}`, threads });
+  const used = new Set(program.buffers.map(storeKey));
   return {
     program: scope === undefined ? program : scoped(program, scope),
     parameters: built.parameters,
-    shadows: built.parameters.filter((spec) => lowered.findSource('shadow', spec.name)),
+    shadows: built.parameters.filter(({ name }) => used.has(`shadow/${name}`)),
+    quantized: read.weights,
     states: built.states,
   };
 }

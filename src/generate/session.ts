@@ -7,13 +7,14 @@ import { findStrategy, stableStrategies } from '../blocks/index.ts';
 import { BraidError, elementCount } from '../graph/index.ts';
 import type { ModelConfig } from '../models/config.ts';
 import { blocksOf } from '../models/config.ts';
-import type { ParameterSpec } from '../nn/index.ts';
 import type { Executor, LoadedProgram, Store, StoredTensor } from '../runtime/index.ts';
 import type { Precision } from '../train/index.ts';
-import { integerInput, numberInput, refreshShadows } from '../train/index.ts';
+import { integerInput, numberInput } from '../train/index.ts';
 import { pieceProgram } from './program.ts';
 import type { SessionState, StateTensor } from './state.ts';
 import { checkState } from './state.ts';
+import type { WeightFormat } from './weightFormat.ts';
+import { WeightCopies } from './weights.ts';
 
 const PIECES = [512, 64, 8, 1];
 const SMALLEST_CAPACITY = 256;
@@ -22,6 +23,8 @@ const SMALLEST_CAPACITY = 256;
 export interface GeneratingModel {
   readonly model: ModelConfig;
   readonly precision: Precision;
+  /** Read weights in few bits instead of as they were trained. */
+  readonly weights?: WeightFormat;
   readonly threads: number;
   readonly executor: Executor;
   readonly store: Store;
@@ -82,23 +85,6 @@ function routedBlocks(blocks: readonly Block[]): readonly RoutedBlock[] {
     if (block.kind === 'sequence') return routedBlocks(block.items);
     return block.kind === 'parallel' ? routedBlocks(block.branches) : [];
   });
-}
-
-/** The BF16 copies of the weights, made once each: programs of other routes and lengths read the copies of other weights. */
-class WeightCopies {
-  readonly #setup: GeneratingModel;
-  readonly #made = new Set<string>();
-
-  constructor(setup: GeneratingModel) {
-    this.#setup = setup;
-  }
-
-  async refresh(shadows: readonly ParameterSpec[]): Promise<void> {
-    const { threads, executor, store } = this.#setup;
-    const fresh = shadows.filter(({ name }) => !this.#made.has(name));
-    await refreshShadows(fresh, threads, executor, store);
-    for (const { name } of fresh) this.#made.add(name);
-  }
 }
 
 class StateSession implements Session {
@@ -185,10 +171,10 @@ class StateSession implements Session {
     const key = `${piece} ${JSON.stringify(routes)}`;
     const known = this.#programs.get(key);
     if (known) return known;
-    const { model, precision, threads, executor, store } = this.#setup;
+    const { model, precision, weights, threads, executor, store } = this.#setup;
     const where = { length: piece, start, capacity: this.#capacity, scope: this.#scope };
-    const made = pieceProgram(model, { ...where, precision, threads });
-    await this.#copies.refresh(made.shadows);
+    const made = pieceProgram(model, { ...where, precision, weights, threads });
+    await this.#copies.make(made);
     const loaded = executor.load(made.program, store);
     this.#programs.set(key, loaded);
     return loaded;
@@ -290,10 +276,10 @@ class RecomputingSession implements Session {
   async feed(tokens: ArrayLike<number>): Promise<Logits> {
     requireTokens(tokens);
     this.#tokens.push(...Array.from(tokens));
-    const { model, precision, threads, executor, store } = this.#setup;
+    const { model, precision, weights, threads, executor, store } = this.#setup;
     const { length } = this.#tokens;
-    const made = pieceProgram(model, { length, start: 0, precision, threads });
-    await this.#copies.refresh(made.shadows);
+    const made = pieceProgram(model, { length, start: 0, precision, weights, threads });
+    await this.#copies.make(made);
     const program = executor.load(made.program, store);
     integerInput(program.inputs, 'ids').set(this.#tokens);
     integerInput(program.inputs, 'positions').set(Array.from(this.#tokens.keys()));
