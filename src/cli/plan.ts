@@ -71,8 +71,19 @@ function print(
         [
           'state of one sequence',
           states.bytes === null ? 'none' : formatBytes(states.bytes),
-          states.bytes === null ? 'the routing depends on the length' : `at ${plan.length} tokens`,
+          states.bytes === null
+            ? 'the routing depends on the length'
+            : `at ${plan.length} tokens, in float32; ${formatBytes(states.bfloat16 ?? 0)} in BF16`,
         ],
+        ...(states.perToken === null
+          ? []
+          : [
+              [
+                '  one more token',
+                formatBytes(states.perToken.bytes),
+                `${formatBytes(states.perToken.bfloat16)} in BF16`,
+              ],
+            ]),
       ],
     ),
   );
@@ -88,6 +99,21 @@ function print(
     ),
   );
   if (plan.blocks.length > 0) printBlocks(plan, write);
+  if (plan.findings.length > 0) printFindings(plan, write);
+}
+
+/** Findings, each once with the places it is about. */
+function printFindings({ findings }: ModelPlan, write: (text: string) => void): void {
+  const places = new Map<string, string[]>();
+  for (const { path, finding, source } of findings) {
+    const text = `${finding}\n  (${source})`;
+    places.set(text, [...(places.get(text) ?? []), path]);
+  }
+  for (const [text, paths] of places) {
+    const [first, ...more] = paths;
+    const where = more.length === 0 ? first : `${first} and ${more.length} more`;
+    write(`\nWorth knowing: ${where}: ${text}`);
+  }
 }
 
 function printBlocks(plan: ModelPlan, write: (text: string) => void): void {

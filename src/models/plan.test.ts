@@ -121,6 +121,23 @@ describe('planModel', () => {
     expect(plan('mamba1-nano', 4096).states.bytes).toBe(plan('mamba1-nano', 16).states.bytes);
   });
 
+  it('counts states in BF16 too, and what one more token adds', () => {
+    const { states } = plan('llama-nano', 256);
+    expect(states.bfloat16).toBe(5 * (2 * 256 * 2 * 32 * 2 + 4));
+    expect(states.perToken).toEqual({ bytes: 5 * 2 * 2 * 32 * 4, bfloat16: 5 * 2 * 2 * 32 * 2 });
+    expect(plan('mamba1-nano', 256).states.perToken).toEqual({ bytes: 0, bfloat16: 0 });
+    expect(plan('flowhn-fac-nano', 256).states.perToken).toBeNull();
+  });
+
+  it('tells what speaks against the layout', () => {
+    expect(plan('llama-nano', 16).findings).toEqual([]);
+    const pattern = 'attention+mlp mamba1+mlp';
+    const { findings } = plan('shm-nano', 16, { pattern });
+    expect(findings).toEqual([
+      expect.objectContaining({ path: 'blocks.0', source: expect.stringContaining('arXiv:2510.04800') }),
+    ]);
+  });
+
   it('says why a strategy whose split depends on the length has no states', () => {
     const { states } = plan('flowhn-fac-nano', 256);
     expect(states).toMatchObject({ bytes: null, tensors: [] });

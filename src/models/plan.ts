@@ -5,11 +5,13 @@
 import type { BlockSummary } from '../blocks/index.ts';
 import type { GraphCost } from '../compiler/index.ts';
 import { graphCost, trainingFlops } from '../compiler/index.ts';
-import type { Shape } from '../graph/index.ts';
+import type { DType, Shape } from '../graph/index.ts';
 import { BraidError, byteSize, elementCount, Graph } from '../graph/index.ts';
 import type { BuiltModel } from './build.ts';
 import { buildModel } from './build.ts';
 import type { ModelConfig } from './config.ts';
+import type { LayoutFinding } from './findings.ts';
+import { layoutFindings } from './findings.ts';
 import { lossOf } from './head.ts';
 
 export interface LayerPlan {
@@ -48,8 +50,26 @@ export interface BlockPlan {
 export interface StatePlan {
   readonly name: string;
   readonly kind: 'window' | 'recurrent' | 'append';
+  readonly dtype: DType;
   readonly shape: Shape;
   readonly bytes: number;
+}
+
+/** Bytes of states: as Braid keeps them, in float32, and with every float in BF16, as caches are usually published. */
+export interface StateBytes {
+  readonly bytes: number;
+  readonly bfloat16: number;
+}
+
+export interface StatesPlan {
+  /** Of one sequence of the planned length; null where nothing can be carried. */
+  readonly bytes: number | null;
+  readonly bfloat16: number | null;
+  /** What one more token adds; 0 for models whose states do not grow. */
+  readonly perToken: StateBytes | null;
+  readonly tensors: readonly StatePlan[];
+  /** Why nothing can be carried. */
+  readonly reason?: string;
 }
 
 export interface ModelPlan {
@@ -69,12 +89,10 @@ export interface ModelPlan {
   };
   /** Bytes that the calls of one forward pass over a row read and write, in float32. */
   readonly bytes: { readonly forward: number };
-  /** States of one sequence of this length; `reason` says why a model has none to carry. */
-  readonly states: {
-    readonly bytes: number | null;
-    readonly tensors: readonly StatePlan[];
-    readonly reason?: string;
-  };
+  /** What generation carries. */
+  readonly states: StatesPlan;
+  /** What speaks against the layout, with its source. */
+  readonly findings: readonly LayoutFinding[];
   /** Bytes of what training holds whatever the batch: float32 weights, their gradients, two moments of AdamW. */
   readonly memory: { readonly weights: number; readonly gradients: number; readonly optimizer: number };
 }
@@ -104,6 +122,7 @@ export function planModel(config: ModelConfig, { length }: { readonly length: nu
     flopsPerToken: { forward: cost.model / length, training: trainingFlops(cost) / length },
     bytes: { forward: cost.bytes },
     states: planStates(config, length),
+    findings: layoutFindings(config),
     memory: { weights: 4 * countElements(model.parameters), gradients: 4 * total, optimizer: 8 * total },
   };
 }
@@ -164,21 +183,37 @@ function planBlock(block: BlockSummary, model: BuiltModel, cost: GraphCost): Blo
 }
 
 /** States are those of a program that takes one token; a model that cannot carry any says why. */
-function planStates(config: ModelConfig, length: number): ModelPlan['states'] {
+function planStates(config: ModelConfig, length: number): StatesPlan {
   try {
-    const options = { batch: 1, length: 1, documents: false, states: { capacity: length } };
-    const { states } = buildModel(new Graph(), config, options);
-    const tensors = states.map(({ name, kind, shape, dtype }) => ({
-      name,
-      kind,
-      shape,
-      bytes: byteSize({ shape, dtype }),
-    }));
-    return { bytes: tensors.reduce((sum, { bytes }) => sum + bytes, 0), tensors };
+    const tensors = statesAt(config, length);
+    const bytes = sumBytes(tensors);
+    const longer = sumBytes(statesAt(config, 2 * length));
+    const perToken = {
+      bytes: (longer.bytes - bytes.bytes) / length,
+      bfloat16: (longer.bfloat16 - bytes.bfloat16) / length,
+    };
+    return { ...bytes, perToken, tensors };
   } catch (error) {
     if (error instanceof BraidError && error.code === 'unsupported') {
-      return { bytes: null, tensors: [], reason: error.message };
+      return { bytes: null, bfloat16: null, perToken: null, tensors: [], reason: error.message };
     }
     throw error;
   }
+}
+
+function statesAt(config: ModelConfig, capacity: number): readonly StatePlan[] {
+  const options = { batch: 1, length: 1, documents: false, states: { capacity } };
+  const { states } = buildModel(new Graph(), config, options);
+  return states.map(({ name, kind, shape, dtype }) => {
+    return { name, kind, dtype, shape, bytes: byteSize({ shape, dtype }) };
+  });
+}
+
+function sumBytes(tensors: readonly StatePlan[]): StateBytes {
+  const sum = (of: (tensor: StatePlan) => number): number =>
+    tensors.reduce((total, tensor) => total + of(tensor), 0);
+  return {
+    bytes: sum(({ bytes }) => bytes),
+    bfloat16: sum(({ dtype, shape, bytes }) => (dtype === 'float32' ? 2 * elementCount(shape) : bytes)),
+  };
 }

@@ -58,6 +58,15 @@ export const chunks: RoutingStrategy = {
     }
     return [];
   },
+  findings(routing) {
+    const pattern = chunkPattern(routing);
+    // The pattern is cyclic: its ends are neighbours.
+    if (!/^(AS)+$|^(SA)+$/.test(pattern)) return [];
+    const finding =
+      `in the pattern ${pattern} the branches alternate strictly: about half of all earlier positions are never seen, ` +
+      'however many blocks there are. Two equal letters in a row are needed.';
+    return [{ finding, source: 'docs/flowhn.md, Chunks' }];
+  },
   period: (routing) => chunkSize(routing) * chunkPattern(routing).length,
   route({ routing, layer, length, start }) {
     if (!Number.isInteger(start) || start < 0) {

@@ -43,6 +43,13 @@ export interface RoutingStrategy {
   readonly name: string;
   readonly summary: string;
   /**
+/** Something found about a choice, so that one knows before training. */
+export interface Finding {
+  readonly finding: string;
+  /** Where it was found: a paper, or a page of the documentation. */
+  readonly source: string;
+}
+
    * `solved`: given in the configuration or solved from the cost of the branches; `fixed`: part of the rule, giving
    * one is an error; `pattern`: the nearest cyclic pattern stands for a given one.
    */
@@ -55,6 +62,8 @@ export interface RoutingStrategy {
   period(routing: Routing): number;
   /** Per branch its ranges: sorted, disjoint, together all positions of the piece. */
   route(request: RoutingRequest): readonly (readonly Range[])[];
+  /** What speaks against a valid configuration. */
+  findings(routing: Routing): readonly Finding[];
 }
 
 /** A ratio given to a strategy whose split is part of its rule. */

@@ -4,7 +4,7 @@
  * attention in the paper, the second the state-space branch.
  */
 import { BraidError } from '../../graph/index.ts';
-import type { Range, RoutingRequest, RoutingStrategy } from './strategy.ts';
+import type { Range, Routing, RoutingRequest, RoutingStrategy } from './strategy.ts';
 import { patternIssues, ratioIssue } from './strategy.ts';
 
 /** [start, end), or nothing where it is empty. */
@@ -27,6 +27,23 @@ function attentionFirst(tokens: number, length: number): readonly (readonly Rang
   return [range(0, tokens), range(tokens, length)];
 }
 
+/** Whether the split lies at the same place in every block, at an even length. */
+function splitsAlike(route: RoutingStrategy['route'], routing: Routing): boolean {
+  const { ratio = 0.55 } = routing;
+  const splits = [0, 1, 2].map((layer) => {
+    const parts = route({ routing, layer, length: 1024, start: 0, ratio });
+    return parts.flatMap((ranges) => ranges.flat()).sort((a, b) => a - b);
+  });
+  return new Set(splits.map(String)).size === 1;
+}
+
+const noFlow = {
+  finding:
+    'every block splits the row at the same place: a token behind the split never depends on one before it, however ' +
+    'deep the model.',
+  source: 'docs/flowhn.md, What a split costs',
+} as const;
+
 function windowStrategy(
   name: string,
   summary: string,
@@ -42,6 +59,7 @@ function windowStrategy(
       ...(ratio === 'fixed' ? ratioIssue(name, routing) : []),
       ...patternIssues(name, routing),
     ],
+    findings: (routing) => (splitsAlike(route, routing) ? [noFlow] : []),
     period() {
       throw new BraidError(
         'unsupported',
