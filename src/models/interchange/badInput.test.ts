@@ -10,6 +10,10 @@ import { emptyFolder, goldenFile, material, narrowed, writeMaterial } from './te
 
 const mamba = await material(goldenFile('mamba/mamba_tied'));
 const jamba = await material(goldenFile('jamba/jamba_dense_tied_biases'));
+const experts = await material(goldenFile('jamba/jamba_moe'));
+const nemotron = await material(goldenFile('nemotron_h/nemotron_h'));
+const zamba = await material(goldenFile('zamba2/zamba2_one_block_biases'));
+const gemma = await material(goldenFile('recurrent_gemma/recurrent_gemma'));
 
 /** Opening checks everything: no value has been asked for when these fail. */
 async function expectRefusal(folder: string, message: RegExp): Promise<void> {
@@ -43,6 +47,41 @@ describe('a config.json that cannot be had', () => {
     await expectRefusal(await writeMaterial(withConfig(mamba, change)), message);
   });
 
+  it.each([
+    [
+      'more layers than are listed, by letters',
+      withConfig(nemotron, { hybrid_override_pattern: 'M-*', layers_block_type: null, num_hidden_layers: 4 }),
+      /config\.json': 'num_hidden_layers' is 4, but 'hybrid_override_pattern' has 3 layers/,
+    ],
+    [
+      'fewer layers than are listed',
+      withConfig(zamba, { num_hidden_layers: 1 }),
+      /config\.json': 'num_hidden_layers' is 1, but 'layers_block_type' has \d+ layers/,
+    ],
+    [
+      'a layer that nobody knows, by letter',
+      withConfig(nemotron, { hybrid_override_pattern: 'M-E', layers_block_type: null, num_hidden_layers: 3 }),
+      /'hybrid_override_pattern' has 'E' at place 2; known here: M, \* and -/,
+    ],
+    [
+      'a layer that nobody knows, by word',
+      withConfig(gemma, { block_types: ['recurrent', 'window'] }),
+      /'block_types' has "window" as entry 1; known here: recurrent, attention/,
+    ],
+    [
+      'no layer at all',
+      withConfig(gemma, { block_types: [] }),
+      /'block_types' is expected to be a list with/,
+    ],
+    [
+      'more experts chosen than there are',
+      withConfig(experts, { num_experts_per_tok: 6 }),
+      /moe\.chosen: is 6, but there are 5 experts; choose at most 5/,
+    ],
+  ])('%s', async (_, given, message) => {
+    await expectRefusal(await writeMaterial(given), message);
+  });
+
   it('is missing, or not JSON', async () => {
     const folder = await emptyFolder();
     await expectRefusal(folder, /config\.json': there is no such file/);
@@ -74,6 +113,16 @@ describe('weights that do not fit their configuration', () => {
       'another layer at one place',
       withConfig(jamba, { attn_layer_offset: 0 }),
       /has no tensor 'model\.layers\.0\.self_attn\.q_proj\.weight'/,
+    ],
+    [
+      'more experts than the file has',
+      withConfig(experts, { num_experts: 6 }),
+      /'model\.layers\.1\.feed_forward\.router\.weight' in .* has the shape \[5, 20\]; the configuration makes it \[6, 20\]/,
+    ],
+    [
+      'other blocks in the gates',
+      withConfig(gemma, { num_attention_heads: 9, num_key_value_heads: 3 }),
+      /temporal_block\.rg_lru\.input_gate_weight' in .* has the shape \[3, 12, 12\]; the configuration makes it \[9, 4, 4\]/,
     ],
     [
       'a missing tensor',
