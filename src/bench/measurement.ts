@@ -3,6 +3,7 @@
  * the peaks of the machine in the same call. Tables, pages and comparisons read only this.
  */
 import type { Environment } from '../train/index.ts';
+import type { LaneMeasurement } from './lanes.ts';
 import type { Machine } from './machine.ts';
 import type { Profile } from './profile.ts';
 import { type Spread, spread } from './statistics.ts';
@@ -53,6 +54,8 @@ export interface BenchReport {
   readonly environment: Environment;
   readonly machine: Machine;
   readonly measurements: readonly Measurement[];
+  /** What `bench lanes` found in each block. */
+  readonly lanes?: readonly LaneMeasurement[];
 }
 
 /** What follows from a measurement and the peaks. */

@@ -1,3 +1,5 @@
+export type { EqualizeOptions, MeasuredShare } from './balance.ts';
+export { equalizeTimes, evenness } from './balance.ts';
 export type { Block, LayerChoice, ParallelBlock, RoutedBlock, SequenceBlock, TermBlock } from './block.ts';
 export { blockLabel, flatten, layersOf } from './block.ts';
 export type { BlockSummary, BranchSummary, BuildOptions, BuiltBlocks, StateBinding } from './build.ts';

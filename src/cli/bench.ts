@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { compareCommand } from './bench/compare.ts';
 import { generateCommand } from './bench/generate.ts';
+import { lanesCommand } from './bench/lanes.ts';
 import { operatorsCommand } from './bench/operators.ts';
 import { scalingCommand } from './bench/scaling.ts';
 import { trainCommand } from './bench/train.ts';
@@ -12,6 +13,7 @@ export function command(): Command {
     .addCommand(trainCommand(), { isDefault: true })
     .addCommand(generateCommand())
     .addCommand(operatorsCommand())
+    .addCommand(lanesCommand())
     .addCommand(scalingCommand())
     .addCommand(compareCommand())
     .addHelpText(

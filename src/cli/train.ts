@@ -8,10 +8,10 @@ import { formatCount } from '../report/format.ts';
 import {
   createRun,
   describeEnvironment,
-  freeze,
   openRun,
   type Run,
   resume,
+  settle,
   trainRun,
   writeEnvironment,
 } from '../train/index.ts';
@@ -85,11 +85,12 @@ async function begin(model: string | undefined, overrides: string[], options: Op
     ],
   });
   checkVocabulary(config);
-  const { machine } = openExecutor(config.train);
+  const { executor, machine } = openExecutor(config.train);
   const folder = options.out ?? join('runs', config.model.name ?? 'model');
   // A text that cannot be read is found before a folder is made.
   const text = loadText(config.data);
-  return { run: await createRun(folder, freeze(config, machine)), text };
+  const tell = (message: string): void => void process.stderr.write(`${message}\n`);
+  return { run: await createRun(folder, await settle(config, { executor, machine, tell })), text };
 }
 
 function again(model: string | undefined, options: Options): Opened {

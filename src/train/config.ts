@@ -63,8 +63,8 @@ export const trainConfigSchema = z
     executor: z.enum(['native', 'reference']).default('native'),
     /** 0: as many as the machine offers. */
     threads: z.int().min(0).default(0),
-    /** Run the branches of a block at the same time. */
-    lanes: z.boolean().default(false),
+    /** Run the branches of a block at the same time; `auto`: where a measurement shows that steps are faster so. */
+    lanes: z.union([z.boolean(), z.literal('auto')]).default(false),
     /** Forget the activations of every block and compute them again in the backward pass. */
     recompute: z.boolean().default(false),
     seed: z.int().min(0).default(1),
@@ -104,6 +104,7 @@ export interface FrozenTrainConfig extends TrainConfig {
   readonly steps: number;
   readonly precision: Precision;
   readonly threads: number;
+  readonly lanes: boolean;
 }
 
 export interface FrozenRunConfig extends RunConfig {
@@ -115,6 +116,8 @@ export interface MachineDefaults {
   readonly threads: number;
   /** Whether the chosen executor multiplies BF16 in hardware. */
   readonly bfloat16: boolean;
+  /** What a measurement chose where `train.lanes` is `auto`. Not given: `auto` is an error. */
+  readonly lanes?: boolean;
 }
 
 export function parseRunConfig(value: unknown, what: string, locate?: Locate): RunConfig {
@@ -145,24 +148,32 @@ export function freeze(config: RunConfig, machine: MachineDefaults): FrozenRunCo
 
 export function freezeTrain(given: TrainConfig, machine: MachineDefaults): FrozenTrainConfig {
   const { steps, tokens, ...train } = given;
+  const lanes = train.lanes === 'auto' ? machine.lanes : train.lanes;
+  if (lanes === undefined) {
+    throw new BraidError(
+      'config',
+      "train.lanes is 'auto', which takes a measurement that is not made here. Give true or false.",
+    );
+  }
   const automatic = train.executor === 'native' && machine.bfloat16 ? 'bfloat16' : 'float32';
   return {
     ...train,
     steps: steps ?? Math.ceil((tokens ?? 0) / tokensPerStep(train)),
     precision: train.precision === 'auto' ? automatic : train.precision,
     threads: train.threads === 0 ? machine.threads : train.threads,
+    lanes,
   };
 }
 
 /** Checks that a configuration read from a run's folder is one that `freeze` made. */
 export function asFrozen(config: RunConfig, what: string): FrozenRunConfig {
-  const { steps, precision, threads } = config.train;
-  if (steps === undefined || precision === 'auto' || threads === 0) {
+  const { steps, precision, threads, lanes } = config.train;
+  if (steps === undefined || precision === 'auto' || threads === 0 || lanes === 'auto') {
     throw new BraidError(
       'config',
-      `${what}: train.steps, train.precision and train.threads of a run are fixed when it begins, ` +
-        `but they are ${steps}, ${precision} and ${threads}. The file was changed by hand; restore it.`,
+      `${what}: train.steps, train.precision, train.threads and train.lanes of a run are fixed when it begins, but they are ` +
+        `${steps}, ${precision}, ${threads} and ${lanes}. The file was changed by hand; restore it.`,
     );
   }
-  return { ...config, train: { ...config.train, steps, precision, threads } };
+  return { ...config, train: { ...config.train, steps, precision, threads, lanes } };
 }

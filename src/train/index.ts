@@ -1,3 +1,4 @@
+export { branchTimes } from './branchTimes.ts';
 export type { Checkpoint, Persistent, Progress } from './checkpoint.ts';
 export { CheckpointFolder } from './checkpoint.ts';
 export type {
@@ -34,6 +35,8 @@ export type { Run } from './run.ts';
 export { createRun, isRun, openRun, requireNoRun, writeEnvironment } from './run.ts';
 export type { Schedule } from './schedule.ts';
 export { learningRate } from './schedule.ts';
+export type { SettleOptions } from './settle.ts';
+export { settle } from './settle.ts';
 export { refreshShadows } from './shadows.ts';
 export type { StepOptions, TrainerSetup } from './trainer.ts';
 export { Trainer } from './trainer.ts';

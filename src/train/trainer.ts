@@ -24,6 +24,7 @@ import type { DataConfig, FrozenTrainConfig } from './config.ts';
 import { tokensPerStep } from './config.ts';
 import { integerInput, numberInput } from './inputs.ts';
 import { laneBalance } from './lanes.ts';
+import { requireSettled } from './measuredBalance.ts';
 import type { MemoryPlan } from './memory.ts';
 import { checkMemory, planMemory } from './memory.ts';
 import type { StepMetrics } from './metrics.ts';
@@ -67,6 +68,7 @@ export class Trainer {
 
   /** Compiles the programs and checks that they fit into memory before it allocates. Weights are zero until `initialize` or `restored`. */
   constructor({ model, train, executor, text, data = {} }: TrainerSetup) {
+    requireSettled(model);
     this.config = train;
     this.#executor = executor;
     const { documents = 'apart', weighting = 'even' } = data;

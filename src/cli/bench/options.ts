@@ -76,6 +76,11 @@ export async function withPeer<T>(
   }
 }
 
+/** For what was chosen before anything is measured. */
+export function tell(message: string): void {
+  process.stderr.write(`${message}\n`);
+}
+
 /** A report of what was measured, with everything around it. */
 export function makeReport(
   kind: BenchReport['kind'],

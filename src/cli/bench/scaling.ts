@@ -4,11 +4,19 @@ import { openExecutor } from '../../bench/session.ts';
 import { benchTraining, type TrainingSubject } from '../../bench/train.ts';
 import { BraidError } from '../../graph/index.ts';
 import type { Executor } from '../../runtime/index.ts';
-import { type FrozenRunConfig, freeze } from '../../train/index.ts';
+import { type FrozenRunConfig, freeze, settle } from '../../train/index.ts';
 import { count, counts } from '../arguments.ts';
 import { createProgress } from '../progress.ts';
 import { readSettings } from '../settings.ts';
-import { addCommonOptions, type CommonOptions, effortOf, makeReport, publish, withPeer } from './options.ts';
+import {
+  addCommonOptions,
+  type CommonOptions,
+  effortOf,
+  makeReport,
+  publish,
+  tell,
+  withPeer,
+} from './options.ts';
 
 interface Options extends CommonOptions {
   readonly lengths: readonly number[];
@@ -53,18 +61,21 @@ async function run(models: string[], options: Options): Promise<void> {
     executors.set(threads, known);
     return known;
   };
-  const subjects = configs.flatMap((config, index) => {
-    const frozen = freeze(config, machine);
-    const name = frozen.model.name ?? models[index];
-    return points(frozen, options).map(
-      (point): TrainingSubject => ({
-        subject: { model: name, ...point },
-        model: frozen.model,
-        train: { ...frozen.train, ...point },
-        executor: executorOf(point.threads),
-      }),
-    );
-  });
+  const subjects: TrainingSubject[] = [];
+  for (const [index, config] of configs.entries()) {
+    for (const point of points(freeze(config, { ...machine, lanes: false }), options)) {
+      const moved = { ...config, train: { ...config.train, ...point } };
+      const at = executorOf(point.threads);
+      // What is measured before the run depends on length, batch and threads.
+      const { model, train } = await settle(moved, { executor: at, machine, tell });
+      subjects.push({
+        subject: { model: model.name ?? models[index], ...point },
+        model,
+        train,
+        executor: at,
+      });
+    }
+  }
   const progress = createProgress('bench scaling');
   const total = options.steps * subjects.length;
   let done = 0;

@@ -1,8 +1,8 @@
 /** `braid bench train`: steps of models, in turn. */
 import { Command } from 'commander';
 import { openExecutor } from '../../bench/session.ts';
-import { benchTraining } from '../../bench/train.ts';
-import { freeze } from '../../train/index.ts';
+import { benchTraining, type TrainingSubject } from '../../bench/train.ts';
+import { settle } from '../../train/index.ts';
 import { count } from '../arguments.ts';
 import { createProgress } from '../progress.ts';
 import { readSettings } from '../settings.ts';
@@ -15,6 +15,7 @@ import {
   type ProfileOptions,
   publish,
   requireProfile,
+  tell,
   withPeer,
   writeTraces,
 } from './options.ts';
@@ -45,11 +46,17 @@ async function run(models: string[], options: Options): Promise<void> {
   requireProfile(options);
   const configs = models.map((source) => readSettings(source, { overrides: options.set, steps: 1000 }));
   const { executor, machine } = openExecutor(configs[0].train);
-  const subjects = configs.map((config, index) => {
-    const { model, train } = freeze(config, machine);
+  const subjects: TrainingSubject[] = [];
+  for (const [index, config] of configs.entries()) {
+    const { model, train } = await settle(config, { executor, machine, tell });
     const name = model.name ?? models[index];
-    return { subject: { model: name, batch: train.batch, length: train.length }, model, train, executor };
-  });
+    subjects.push({
+      subject: { model: name, batch: train.batch, length: train.length },
+      model,
+      train,
+      executor,
+    });
+  }
   const progress = createProgress('bench train');
   const total = options.steps * subjects.length;
   let done = 0;

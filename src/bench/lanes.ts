@@ -1,0 +1,193 @@
+/**
+ * What lanes do: for every group of branches the wall time, the busy and idle time of each lane and the time of the same
+ * calls one after the other, and whole steps with and without lanes, in turn.
+ */
+import type { Program } from '../compiler/index.ts';
+import type { RunStatistics } from '../runtime/index.ts';
+import { Trainer, tokensPerStep } from '../train/index.ts';
+import { laneBalance } from '../train/lanes.ts';
+import type { Effort, Machine } from './machine.ts';
+import type { Measurement } from './measurement.ts';
+import type { OneDnn } from './onednn.ts';
+import { inRounds, shareSamples } from './rounds.ts';
+import { quantile, spread, sum } from './statistics.ts';
+import { randomText, type TrainingSubject, trainingWork } from './train.ts';
+
+/** One group of lanes of a program: the branches of a block, forward or backward. Median seconds over the steps. */
+export interface GroupTimes {
+  /** Layer path of the block; its backward pass ends with `.backward`. */
+  readonly group: string;
+  readonly seconds: number;
+  readonly busy: readonly number[];
+  /** Threads of each lane. */
+  readonly threads: readonly number[];
+  /** Busy time of the lanes over (lanes × the slowest lane). */
+  readonly balance: number;
+  /** The same calls in the program without lanes, on all threads. */
+  readonly withoutLanes: number;
+}
+
+export interface LaneMeasurement {
+  readonly subject: TrainingSubject['subject'];
+  readonly groups: readonly GroupTimes[];
+  /** Median step without lanes over the median step with them: above 1 lanes win. */
+  readonly speedup: number;
+}
+
+export interface LaneBench {
+  readonly subjects: readonly TrainingSubject[];
+  readonly steps: number;
+  readonly rounds: number;
+  readonly effort?: Effort | undefined;
+  readonly peer?: OneDnn | undefined;
+  readonly onStep?: () => void;
+}
+
+export interface LaneBenchResult {
+  readonly machine: Machine;
+  /** Two for each subject: in lanes, and one branch after the other. */
+  readonly measurements: readonly Measurement[];
+  readonly lanes: readonly LaneMeasurement[];
+}
+
+interface Visit {
+  readonly program: Program;
+  readonly work: Measurement['work'];
+  readonly seconds: readonly number[];
+  readonly runs: readonly RunStatistics[];
+}
+
+const warmup = 1;
+
+export async function benchLanes(bench: LaneBench): Promise<LaneBenchResult> {
+  const { subjects, rounds, effort, peer } = bench;
+  const samples = shareSamples(bench.steps, rounds);
+  const [{ executor }] = subjects;
+  const { machine, results } = await inRounds(
+    { rounds, executor, effort, peer },
+    subjects.flatMap((subject) =>
+      [true, false].map((lanes) => (round: number) => visit(subject, lanes, samples[round], bench.onStep)),
+    ),
+  );
+  const pairs = subjects.map((subject, index) => ({
+    subject,
+    on: merge(results[2 * index]),
+    off: merge(results[2 * index + 1]),
+  }));
+  return {
+    machine,
+    measurements: pairs.flatMap(({ subject, on, off }) => [
+      describe(subject, 'on', on),
+      describe(subject, 'off', off),
+    ]),
+    lanes: pairs.map(({ subject, on, off }) => ({
+      subject: subject.subject,
+      groups: groupTimes(on, off),
+      speedup: spread(off.seconds).median / spread(on.seconds).median,
+    })),
+  };
+}
+
+async function visit(
+  { model, train, executor }: TrainingSubject,
+  lanes: boolean,
+  steps: number,
+  onStep: LaneBench['onStep'],
+): Promise<Visit> {
+  const settings = { ...train, lanes };
+  const trainer = new Trainer({
+    model,
+    train: settings,
+    executor,
+    text: randomText(model.vocabulary, train),
+  });
+  try {
+    await trainer.initialize();
+    const program = trainer.programs.step;
+    const runs: RunStatistics[] = [];
+    const seconds: number[] = [];
+    for (let step = 0; step < warmup + steps; step++) {
+      const observed: RunStatistics[] = [];
+      const { tokensPerSecond } = await trainer.step({
+        observe: (observedProgram, statistics) => {
+          if (observedProgram === program) observed.push(statistics);
+        },
+      });
+      if (step < warmup) continue;
+      runs.push(...observed);
+      seconds.push(tokensPerStep(train) / tokensPerSecond);
+      onStep?.();
+    }
+    return { program, work: trainingWork(trainer.programs, settings), seconds, runs };
+  } finally {
+    trainer.dispose();
+  }
+}
+
+function merge(visits: readonly Visit[]): Visit {
+  const [{ program, work }] = visits;
+  return {
+    program,
+    work,
+    seconds: visits.flatMap(({ seconds }) => seconds),
+    runs: visits.flatMap(({ runs }) => runs),
+  };
+}
+
+function describe(
+  { subject, train, executor }: TrainingSubject,
+  lanes: 'on' | 'off',
+  found: Visit,
+): Measurement {
+  const balances = found.runs.flatMap((run) => laneBalance(run.lanes) ?? []);
+  return {
+    subject: { ...subject, lanes },
+    precision: train.precision,
+    threads: executor.threads,
+    executor: executor.name,
+    seconds: found.seconds,
+    work: found.work,
+    ...(balances.length > 0 ? { laneBalance: spread(balances).median } : {}),
+  };
+}
+
+/** The groups of the program with lanes, in the order in which they run. */
+export function groupTimes(
+  on: Pick<Visit, 'program' | 'runs'>,
+  off: Pick<Visit, 'program' | 'runs'>,
+): GroupTimes[] {
+  const median = (values: readonly number[]): number => quantile(values, 0.5);
+  return on.program.schedule.flatMap((item) => {
+    if ('call' in item) return [];
+    const { group, lanes } = item;
+    const found = on.runs.flatMap((run) => run.lanes.filter((one) => one.group === group));
+    const busy = lanes.map((_, lane) => median(found.map((one) => one.busy[lane])));
+    const members = callsOf(
+      on.program,
+      lanes.flatMap(({ calls }) => calls),
+    );
+    return [
+      {
+        group,
+        seconds: median(found.map(({ seconds }) => seconds)),
+        busy,
+        threads: lanes.map(({ threads }) => threads),
+        balance: sum(busy) / (busy.length * Math.max(...busy)),
+        withoutLanes: median(off.runs.map((run) => secondsOf(off.program, run, members))),
+      },
+    ];
+  });
+}
+
+/** What tells calls apart in both programs: operation and layer, which no other group shares. */
+function callsOf({ calls }: Program, members: readonly number[]): ReadonlySet<string> {
+  return new Set(members.map((index) => nameOf(calls[index])));
+}
+
+function secondsOf({ calls }: Program, run: RunStatistics, members: ReadonlySet<string>): number {
+  return sum((run.calls ?? []).map(({ call, seconds }) => (members.has(nameOf(calls[call])) ? seconds : 0)));
+}
+
+function nameOf({ operation, path }: Program['calls'][number]): string {
+  return `${operation} ${path}`;
+}

@@ -1,0 +1,103 @@
+/** `braid bench lanes`: branches at the same time against branches one after the other. */
+import { Command } from 'commander';
+import { benchLanes, type LaneMeasurement } from '../../bench/lanes.ts';
+import { describeSubject } from '../../bench/measurement.ts';
+import { openExecutor } from '../../bench/session.ts';
+import type { TrainingSubject } from '../../bench/train.ts';
+import { formatSeconds } from '../../report/format.ts';
+import { textTable } from '../../report/table.ts';
+import { settle } from '../../train/index.ts';
+import { count, counts } from '../arguments.ts';
+import { createProgress } from '../progress.ts';
+import { readSettings } from '../settings.ts';
+import {
+  addCommonOptions,
+  type CommonOptions,
+  effortOf,
+  makeReport,
+  publish,
+  tell,
+  withPeer,
+} from './options.ts';
+
+interface Options extends CommonOptions {
+  readonly lengths?: readonly number[];
+  readonly steps: number;
+}
+
+export function lanesCommand(): Command {
+  const command = new Command('lanes')
+    .description(
+      'Lanes: busy and idle time of each branch, balance, and the time of the same steps without lanes.',
+    )
+    .argument('<models...>', 'presets or YAML files with blocks of branches')
+    .option('--lengths <n,...>', 'tokens of a row (default: that of the configuration)', counts)
+    .option('--steps <n>', 'measured steps of each over all rounds; one more goes before in each', count, 6);
+  return addCommonOptions(command)
+    .addHelpText(
+      'after',
+      '\nExample:\n  braid bench lanes flowhn-fac-135m --lengths 512,1024,4096 --set model.routing.balance=time train.batch=1',
+    )
+    .action(run);
+}
+
+async function run(models: string[], options: Options): Promise<void> {
+  const sources = models.map((source) => readSettings(source, { overrides: options.set, steps: 1000 }));
+  const { executor, machine } = openExecutor(sources[0].train);
+  const subjects: TrainingSubject[] = [];
+  for (const [index, source] of sources.entries()) {
+    for (const length of options.lengths ?? [source.train.length]) {
+      const config = { ...source, train: { ...source.train, length, lanes: true } };
+      const { model, train } = await settle(config, { executor, machine, tell });
+      const subject = { model: model.name ?? models[index], batch: train.batch, length };
+      subjects.push({ subject, model, train, executor });
+    }
+  }
+  const progress = createProgress('bench lanes');
+  const total = 2 * options.steps * subjects.length;
+  let done = 0;
+  const result = await withPeer(options, executor, (peer) =>
+    benchLanes({
+      subjects,
+      steps: options.steps,
+      rounds: Math.min(options.rounds, options.steps),
+      effort: effortOf(options),
+      peer,
+      onStep: () => {
+        done++;
+        progress.update(done, total);
+      },
+    }),
+  );
+  progress.finish();
+  await publish({ ...makeReport('lanes', result, executor), lanes: result.lanes }, options);
+  if (!options.json) for (const one of result.lanes) process.stdout.write(describe(one));
+}
+
+const align = 'right' as const;
+const columns = [
+  { title: 'block' },
+  { title: 'lane', align },
+  { title: 'threads', align },
+  { title: 'busy', align },
+  { title: 'idle', align },
+  { title: 'block', align },
+  { title: 'without lanes', align },
+  { title: 'balance', align },
+];
+
+function describe({ subject, groups, speedup }: LaneMeasurement): string {
+  const rows = groups.flatMap(({ group, seconds, busy, threads, balance, withoutLanes }) =>
+    busy.map((time, lane) => [
+      lane === 0 ? group : '',
+      String(lane),
+      String(threads[lane]),
+      formatSeconds(time),
+      formatSeconds(Math.max(0, seconds - time)),
+      ...(lane === 0 ? [formatSeconds(seconds), formatSeconds(withoutLanes), balance.toFixed(3)] : []),
+    ]),
+  );
+  const none = 'No block has branches that could stand side by side on these threads.';
+  const verdict = `Steps with lanes are ${speedup.toFixed(3)} × as fast as without.`;
+  return `\n${describeSubject(subject)}\n${groups.length > 0 ? textTable(columns, rows) : none}\n${verdict}\n`;
+}
