@@ -12,6 +12,21 @@ export type { Figure, TaskResult } from './result.ts';
 export { standardError } from './result.ts';
 export type { Row, RowScorerOptions } from './rows.ts';
 export { RowScorer } from './rows.ts';
+export type { LearnCost, Learned, LearnOptions, LearnProgress } from './synthetic/learn.ts';
+export { costOf, learn } from './synthetic/learn.ts';
+export type { Accuracy, LearnerOptions } from './synthetic/learner.ts';
+export { Learner } from './synthetic/learner.ts';
+export type {
+  PlannedRun,
+  SyntheticModel,
+  SyntheticPlan,
+  SyntheticRequest,
+  SyntheticSummary,
+} from './synthetic/plan.ts';
+export { costOfPlan, planSynthetic, runKey, runSynthetic, summarize } from './synthetic/plan.ts';
+export { protocolScore, protocols } from './synthetic/protocol.ts';
+export { syntheticKinds, syntheticTask } from './synthetic/registry.ts';
+export type { Split, SyntheticRow, SyntheticTask } from './synthetic/task.ts';
 export type { Answer, ChoiceOptions, Protocol } from './tasks/choice.ts';
 export { answerQuestions, releasedQuestions } from './tasks/choice.ts';
 export { findDocuments, readQuestions } from './tasks/documents.ts';
