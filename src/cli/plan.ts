@@ -22,7 +22,7 @@ export function command(): Command {
     .action((source: string, overrides: string[], options: { json?: boolean }) => {
       const config = readSettings(source, { overrides });
       const model = parseModelConfig(config.model);
-      const { train } = freeze(config, { threads: 2, bfloat16: true });
+      const { train } = freeze(config, { threads: 2, bfloat16: true, lanes: false });
       const plan = planModel(model, { length: train.length });
       const { step, update } = buildTraining(model, train);
       const memory = planMemory(update ? [step, update] : [step]);

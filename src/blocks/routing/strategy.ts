@@ -9,7 +9,11 @@ export const routingSchema = z.strictObject({
   strategy: z.string(),
   /** Share of the first branch, between 0 and 1, both excluded. Not given: solved by `balance`. */
   ratio: z.number().gt(0).lt(1).optional(),
-  balance: z.enum(['flops']).default('flops'),
+  /**
+   * What both branches get the same of. `time` is measured on the machine before a run begins, which then has the ratio; until
+   * then FLOPs stand for it.
+   */
+  balance: z.enum(['flops', 'time']).default('flops'),
   /** `chunks` only: positions in one chunk. */
   chunk: z.int().positive().optional(),
   /** `chunks` only: cyclic pattern of branches, A the first and S the second. */
@@ -39,10 +43,6 @@ export interface RoutingIssue {
   readonly message: string;
 }
 
-export interface RoutingStrategy {
-  readonly name: string;
-  readonly summary: string;
-  /**
 /** Something found about a choice, so that one knows before training. */
 export interface Finding {
   readonly finding: string;
@@ -50,6 +50,10 @@ export interface Finding {
   readonly source: string;
 }
 
+export interface RoutingStrategy {
+  readonly name: string;
+  readonly summary: string;
+  /**
    * `solved`: given in the configuration or solved from the cost of the branches; `fixed`: part of the rule, giving
    * one is an error; `pattern`: the nearest cyclic pattern stands for a given one.
    */
@@ -58,12 +62,12 @@ export interface Finding {
   readonly prefixStable: boolean;
   /** Names the faults of a configuration; empty when there are none. */
   check(routing: Routing): readonly RoutingIssue[];
+  /** What speaks against a valid configuration. */
+  findings(routing: Routing): readonly Finding[];
   /** For prefix-stable strategies: after how many positions the routing of every block repeats. */
   period(routing: Routing): number;
   /** Per branch its ranges: sorted, disjoint, together all positions of the piece. */
   route(request: RoutingRequest): readonly (readonly Range[])[];
-  /** What speaks against a valid configuration. */
-  findings(routing: Routing): readonly Finding[];
 }
 
 /** A ratio given to a strategy whose split is part of its rule. */
