@@ -1,3 +1,4 @@
+export { carriedDocument, documentStates } from './carriedDocument.ts';
 export type {
   ConformanceCase,
   LayerKind,
@@ -10,5 +11,5 @@ export type {
   StateShape,
   StateSpec,
 } from './layer.ts';
-export { defineLayer } from './layer.ts';
-export { findLayer, layers } from './registry.ts';
+export { defineLayer, stateTensor } from './layer.ts';
+export { findLayer, layers, registerLayer } from './registry.ts';

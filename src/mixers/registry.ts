@@ -12,8 +12,7 @@ import { mlp } from './mlp/mlp.ts';
 import { moe } from './moe/moe.ts';
 import { rgLru } from './rg-lru/rgLru.ts';
 
-/** All layers, in the order in which they are listed to people. */
-export const layers: readonly RegisteredLayer[] = [
+const registered: RegisteredLayer[] = [
   attention,
   mamba1,
   mamba2,
@@ -25,6 +24,23 @@ export const layers: readonly RegisteredLayer[] = [
   mlp,
   moe,
 ];
+
+/** All layers, in the order in which they are listed to people. */
+export const layers: readonly RegisteredLayer[] = registered;
+
+/**
+ * Adds a layer from outside this package, so that patterns, plans, training and generation know it in this process. A name
+ * that is taken is a `BraidError('config')`.
+ */
+export function registerLayer(layer: RegisteredLayer): void {
+  if (layers.some(({ name }) => name === layer.name)) {
+    throw new BraidError(
+      'config',
+      `There is a layer '${layer.name}' already; give the new one another name.`,
+    );
+  }
+  registered.push(layer);
+}
 
 export function findLayer(name: string): RegisteredLayer {
   const found = layers.find((layer) => layer.name === name);

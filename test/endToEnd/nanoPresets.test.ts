@@ -36,7 +36,7 @@ async function train(
     { model: config, train: { length, batch: 1, steps: 2, precision: 'float32' } },
     'the test',
   );
-  const frozen = freeze(run, { threads: 1, bfloat16: false });
+  const frozen = freeze(run, { threads: 1, bfloat16: false, lanes: false });
   const model = parseModelConfig(run.model);
   const executor = createNativeExecutor({ threads: 1 });
   const store = executor.createStore();
