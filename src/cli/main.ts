@@ -20,6 +20,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'what a trained model knows: bits per byte, tasks',
     load: () => import('./evaluate.ts'),
   },
+  synthetic: {
+    summary: 'train small models on recall, memory, copying and needles',
+    load: () => import('./synthetic.ts'),
+  },
   generate: { summary: 'continue a text with a trained run', load: () => import('./generate.ts') },
   import: { summary: 'make a run of a Hugging Face folder', load: () => import('./import.ts') },
   export: { summary: 'write a run as a Hugging Face folder', load: () => import('./export.ts') },
