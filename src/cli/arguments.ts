@@ -1,5 +1,6 @@
 /** How commands read their arguments: numbers, and options that may be given several times. */
 import { InvalidArgumentError } from 'commander';
+import type { Rates } from '../study/index.ts';
 
 export function number(text: string): number {
   const value = Number(text);
@@ -35,4 +36,9 @@ export function duration(text: string): number {
   const seconds = Number(value) * ({ s: 1, m: 60, h: 3600 }[unit ?? ''] ?? Number.NaN);
   if (!(seconds > 0)) throw new InvalidArgumentError("It must be a time such as '90s', '10m' or '8h'.");
   return seconds;
+}
+
+/** Learning rates with commas between them, or a rule's name. */
+export function rates(text: string): Rates {
+  return text === 'kaplan' ? { kind: 'kaplan' } : { kind: 'grid', rates: text.split(',').map(number) };
 }

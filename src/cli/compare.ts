@@ -13,7 +13,7 @@ import {
   runComparison,
 } from '../study/index.ts';
 import type { RunConfig } from '../train/index.ts';
-import { counts, duration, number, several } from './arguments.ts';
+import { counts, duration, rates, several } from './arguments.ts';
 import { reportComparison, writeFiles } from './comparison.ts';
 import { checkVocabulary, readSettings } from './settings.ts';
 
@@ -61,20 +61,16 @@ export function command(): Command {
           overrides: options.set,
         }),
       );
-      const { seeds, equal, rates = { kind: 'fixed' }, budget } = options;
+      const { seeds, equal, budget } = options;
       const comparison = await compare(configs, options.out, {
         seeds,
         equal,
-        rates,
+        rates: options.rates ?? { kind: 'fixed' },
         ...(budget ? { budget } : {}),
       });
       if (options.json) process.stdout.write(`${JSON.stringify(comparison, null, 2)}\n`);
       else printComparison(comparison, options.out);
     });
-}
-
-function rates(text: string): Rates {
-  return text === 'kaplan' ? { kind: 'kaplan' } : { kind: 'grid', rates: text.split(',').map(number) };
 }
 
 export interface CompareSettings {

@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'what a trained model knows: bits per byte, tasks',
     load: () => import('./evaluate.ts'),
   },
+  study: { summary: 'run a prepared study within a budget', load: () => import('./study.ts') },
   synthetic: {
     summary: 'train small models on recall, memory, copying and needles',
     load: () => import('./synthetic.ts'),

@@ -61,6 +61,8 @@ export interface RowCost {
   readonly flops: number;
   /** Measured seconds of one optimizer step; not asked for where nothing depends on it. */
   readonly seconds?: number;
+  /** Seconds that measuring one of its runs on the validation text takes, about; 0 unless given. */
+  readonly measuring?: number;
 }
 
 /** Checks a design and says what is wrong with it. */
@@ -113,21 +115,30 @@ export function stepsOf(design: Design, costs: readonly RowCost[]): number[] {
   return steps;
 }
 
-/** Share of the budget that goes into training; the rest is for measuring and for a machine that is slower than it was. */
-const trainingShare = 0.85;
+/** Share of the budget that is planned with; the rest is for a machine that is slower than it was. */
+const plannedShare = 0.9;
 
 function affordable(
   { amount, ...design }: Design,
   costs: readonly RowCost[],
   units: readonly number[],
 ): number {
-  const budget = 'budget' in amount ? amount.budget * trainingShare : Number.NaN;
+  const budget = 'budget' in amount ? amount.budget * plannedShare : Number.NaN;
   const runs = runsPerRow(design);
+  const measuring = costs.reduce((sum, cost) => sum + runs * (cost.measuring ?? 0), 0);
+  if (measuring > budget / 2) {
+    throw new BraidError(
+      'usage',
+      `Measuring ${runs * costs.length} runs on the validation text takes about ${Math.ceil(measuring)} s, more than half ` +
+        `of this comparison's ${Math.round(budget / plannedShare)} s. Give it ${Math.ceil((2 * measuring) / plannedShare)} s or more, fewer ` +
+        'seeds or models, or a larger data.validateEvery.',
+    );
+  }
   const secondsPerUnit = costs.reduce(
     (sum, { seconds = Number.NaN }, index) => sum + (runs * seconds) / units[index],
     0,
   );
-  return budget / secondsPerUnit;
+  return (budget - measuring) / secondsPerUnit;
 }
 
 /** Runs of each row: one per seed, and those of the grid's rates that lose. */

@@ -11,7 +11,7 @@ import { loadText } from '../data/index.ts';
 import { fileError } from '../models/atomicFile.ts';
 import type { Executor } from '../runtime/index.ts';
 import type { StepMetrics, TrainConfig } from '../train/index.ts';
-import { describeEnvironment, freezeTrain } from '../train/index.ts';
+import { describeEnvironment, freezeTrain, tokensPerStep } from '../train/index.ts';
 import type { CellResult, Measuring } from './cell.ts';
 import { runCell } from './cell.ts';
 import type { Cell, Design, Row } from './design.ts';
@@ -35,6 +35,8 @@ export interface Forecast {
 export interface ComparisonOptions {
   readonly name: string;
   readonly folder: string;
+  /** Where step times are kept; the folder unless given, so that comparisons of the same models may share them. */
+  readonly speeds?: string;
   readonly measuring?: Measuring;
   readonly signal?: AbortSignal;
   readonly warn: (message: string) => void;
@@ -52,7 +54,7 @@ export async function runComparison(open: OpenDesign, options: ComparisonOptions
   makeFolder(options.folder);
   const text = loadText(design.data);
   const before = await peakOf(executor, design);
-  const steps = await planSteps(design, executor, options);
+  const steps = await planSteps(design, executor, text, options);
   const measured = await runRows(steps, { design, executor, text, options });
   const after = await peakOf(executor, design);
   const peak = before && after ? betterPeak(before, after) : null;
@@ -85,21 +87,33 @@ function makeFolder(folder: string): void {
   }
 }
 
-async function planSteps(design: Design, executor: Executor, options: ComparisonOptions): Promise<number[]> {
+async function planSteps(
+  design: Design,
+  executor: Executor,
+  { validation }: Text,
+  options: ComparisonOptions,
+): Promise<number[]> {
   const timed = design.equal === 'seconds' || 'budget' in design.amount;
-  const seconds = timed ? await measureSpeeds(design, options.folder, executor, options.onSpeed) : undefined;
+  const seconds = timed
+    ? await measureSpeeds(design, options.speeds ?? options.folder, executor, options.onSpeed)
+    : undefined;
   const costs = design.rows.map((row, index) => ({
     ...rowCost(row, design.train),
-    ...(seconds ? { seconds: seconds[index] } : {}),
+    ...(seconds
+      ? {
+          seconds: seconds[index],
+          // Without the backward pass, a third of the work.
+          measuring: (validation.count / tokensPerStep(design.train)) * (seconds[index] / 3),
+        }
+      : {}),
   }));
   const steps = stepsOf(design, costs);
-  const { batch, accumulation, length } = design.train;
   const runs = runsPerRow(design);
   options.onForecast?.({
     rows: design.rows.map(({ name }, index) => ({
       name,
       steps: steps[index],
-      tokens: steps[index] * batch * accumulation * length,
+      tokens: steps[index] * tokensPerStep(design.train),
     })),
     runs: runs * design.rows.length,
     ...(seconds
