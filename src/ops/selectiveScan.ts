@@ -9,8 +9,9 @@ import { chunkCount, runRecurrence } from './recurrence.ts';
 import type { FloatType } from './require.ts';
 import type { ScanAttributes, ScanInputs } from './scanOperands.ts';
 import { checkScan, readScan, scanRecurrence, scanSizes } from './scanOperands.ts';
+import { forwardOperands, selectiveGradient } from './selectiveOperands.ts';
 import { selectiveScanBackward } from './selectiveScanBackward.ts';
-import { refuseGradient, store, storedType } from './sequence.ts';
+import { store, storedType } from './sequence.ts';
 
 export type { ScanBackwardInputs } from './selectiveScanBackward.ts';
 export { selectiveScanBackward } from './selectiveScanBackward.ts';
@@ -34,21 +35,10 @@ const selectiveScanOperation = defineOperation<ScanAttributes>({
       { shape: [batch], dtype: 'int32' },
     ];
   },
-  gradient({ inputs, outputs, attributes }, [dy, dCheckpoints, dNextState]) {
-    refuseGradient(dCheckpoints, 'selectiveScan', 'checkpoints');
-    const [x, dt, aLog, b, c, d, dtBias, documents, state, document] = inputs;
-    if (!x || !dt || !aLog || !b || !c || !d || !dtBias || (!dy && !dNextState)) {
-      return inputs.map(() => undefined);
-    }
-    const back = selectiveScanBackward(
-      {
-        ...{ x, dt, aLog, b, c, d, dtBias, documents, state, document },
-        ...{ checkpoints: outputs[1], dy, dState: dNextState },
-      },
-      { chunk: attributes.chunk },
+  gradient(call, gradients) {
+    return selectiveGradient('selectiveScan', call, gradients, (inputs) =>
+      selectiveScanBackward(inputs, { chunk: call.attributes.chunk }),
     );
-    const { dx, dDt, dALog, dB, dC, dD, dDtBias, dState } = back;
-    return [dx, dDt, dALog, dB, dC, dD, dDtBias, undefined, state && dState, undefined];
   },
   cost(inputs, outputs) {
     const { batch, length, channels, states } = scanSizes(inputs);
@@ -91,10 +81,9 @@ export function selectiveScan(
   inputs: ScanInputs,
   options: ScanOptions = {},
 ): { y: Tensor; checkpoints: Tensor; state: Tensor; document: Tensor } {
-  const { x, dt, aLog, b, c, d, dtBias, documents, state, document } = inputs;
-  const [y, checkpoints, nextState, nextDocument] = x.graph.apply(
+  const [y, checkpoints, nextState, nextDocument] = inputs.x.graph.apply(
     selectiveScanOperation,
-    [x, dt, aLog, b, c, d, dtBias, documents, state, document],
+    forwardOperands(inputs),
     { chunk: options.chunk ?? 64, dtype: options.dtype ?? 'float32' },
   );
   return { y, checkpoints, state: nextState, document: nextDocument };

@@ -2,51 +2,35 @@
  * The gradient of the selective scan. The states inside a chunk are computed again from the state that entered it, so
  * that only one state in `chunk` positions is kept between the passes (Gu and Dao 2023, section 3.3.2).
  */
-import type { FloatValues, Tensor } from '../graph/index.ts';
+import type { FloatValues } from '../graph/index.ts';
 import { defineOperation } from '../graph/index.ts';
 import { activations } from './activations.ts';
 import { traffic } from './cost.ts';
 import type { Around } from './recurrence.ts';
 import { chunkCount, runBack } from './recurrence.ts';
 import type { FloatType } from './require.ts';
-import { FLOAT32, FLOATS } from './require.ts';
-import type { ScanAttributes, ScanInputs, ScanOperands } from './scanOperands.ts';
-import { checkScan, readScan, scanRecurrence, scanSizes, stepSize } from './scanOperands.ts';
-import { expectType, floatsOf, optionalFloats, requireType, store, storedType } from './sequence.ts';
-
-/** Sums of gradients, in the shapes of their operands. */
-interface Gradients {
-  readonly x: Float64Array;
-  readonly dt: Float64Array;
-  readonly aLog: Float64Array;
-  readonly b: Float64Array;
-  readonly c: Float64Array;
-  readonly d: Float64Array;
-  readonly dtBias: Float64Array;
-}
-
-function zeroGradients({ batch, length, channels, states }: ScanOperands): Gradients {
-  return {
-    x: new Float64Array(batch * length * channels),
-    dt: new Float64Array(batch * length * channels),
-    aLog: new Float64Array(channels * states),
-    b: new Float64Array(batch * length * states),
-    c: new Float64Array(batch * length * states),
-    d: new Float64Array(channels),
-    dtBias: new Float64Array(channels),
-  };
-}
+import type { ScanAttributes, ScanOperands } from './scanOperands.ts';
+import { checkScan, readScan, scanRecurrence, scanShapes, scanSizes, stepSize } from './scanOperands.ts';
+import type { GradientSums, SelectiveBackwardInputs, SelectiveGradients } from './selectiveOperands.ts';
+import {
+  backwardOperands,
+  checkBackward,
+  namedGradients,
+  readBackward,
+  storeGradients,
+} from './selectiveOperands.ts';
+import { storedType } from './sequence.ts';
 
 /** One position, backwards; the states around it are [E, N]. */
 function stepBack(
   operands: ScanOperands,
-  gradients: Gradients,
+  gradients: GradientSums,
   dy: FloatValues | undefined,
   { before, after, carried }: Around,
   row: number,
   t: number,
 ): void {
-  const { length, channels, states: count, x, dt, b, c, d, dtBias, decay } = operands;
+  const { length, channels, states: count, x, b, c, d, decay } = operands;
   const token = row * length + t;
   for (let e = 0; e < channels; e++) {
     const at = token * channels + e;
@@ -69,7 +53,7 @@ function stepBack(
     gradients.x[at] = dInput * delta + dOut * d[e];
     gradients.d[e] += dOut * x[at];
     dDelta += dInput * x[at];
-    const slope = activations.softplus.derivative(dt[at] + dtBias[e]);
+    const slope = activations.softplus.derivative(operands.rawStep(at, e));
     gradients.dt[at] = dDelta * slope;
     gradients.dtBias[e] += dDelta * slope;
   }
@@ -78,22 +62,13 @@ function stepBack(
 const selectiveScanBackwardOperation = defineOperation<ScanAttributes>({
   name: 'selectiveScanBackward',
   infer(inputs, attributes, fail) {
-    const { batch, length, channels, states } = checkScan(inputs, attributes, fail);
-    const [, , , , , , , , , , checkpoints, dy, dState] = inputs;
-    const chunks = chunkCount(length, attributes.chunk);
-    requireType(checkpoints, 'checkpoints', [batch, chunks, channels, states], FLOAT32, fail);
-    if (!dy && !dState) return fail(`neither 'dy' nor 'dState' is given.`);
-    expectType(dy, 'dy', [batch, length, channels], FLOATS, fail);
-    expectType(dState, 'dState', [batch, channels, states], FLOAT32, fail);
+    const sizes = checkScan(inputs, attributes, fail);
+    const shapes = scanShapes(sizes);
+    const results = checkBackward(inputs, shapes, chunkCount(sizes.length, attributes.chunk), fail);
     return [
-      storedType([batch, length, channels], attributes.dtype, fail),
-      storedType([batch, length, channels], attributes.dtype, fail),
-      { shape: [channels, states], dtype: 'float32' },
-      { shape: [batch, length, states], dtype: 'float32' },
-      { shape: [batch, length, states], dtype: 'float32' },
-      { shape: [channels], dtype: 'float32' },
-      { shape: [channels], dtype: 'float32' },
-      { shape: [batch, channels, states], dtype: 'float32' },
+      storedType(shapes.x, attributes.dtype, fail),
+      storedType(shapes.dt, attributes.dtype, fail),
+      ...results.slice(2),
     ];
   },
   cost(inputs, outputs) {
@@ -109,29 +84,17 @@ const selectiveScanBackwardOperation = defineOperation<ScanAttributes>({
   },
   evaluate(inputs, outputs, { chunk }) {
     const operands = readScan(inputs);
-    const checkpoints = floatsOf(inputs[10], 'checkpoints');
-    const dy = optionalFloats(inputs[11], 'dy');
-    const dNextState = optionalFloats(inputs[12], 'dState');
-    const gradients = zeroGradients(operands);
-    const recurrence = scanRecurrence(operands);
-    const dState = runBack(recurrence, chunk, checkpoints, dNextState, (around, row, t) =>
-      stepBack(operands, gradients, dy, around, row, t),
+    const { checkpoints, dy, dNextState, sums } = readBackward(inputs);
+    const dState = runBack(scanRecurrence(operands), chunk, checkpoints, dNextState, (around, row, t) =>
+      stepBack(operands, sums, dy, around, row, t),
     );
-    const { x, dt, aLog, b, c, d, dtBias } = gradients;
-    [x, dt, aLog, b, c, d, dtBias, dState].forEach((values, output) => {
-      store(outputs[output], values);
-    });
+    storeGradients(outputs, sums, dState);
   },
   storableOutputs: [0, 1],
 });
 
-export interface ScanBackwardInputs extends ScanInputs {
-  /** [B, ⌈L/chunk⌉, E, N], from the forward call. */
-  readonly checkpoints: Tensor;
-  /** [B, L, E]. This, the gradient of the new state [B, E, N], or both. */
-  readonly dy?: Tensor | undefined;
-  readonly dState?: Tensor | undefined;
-}
+/** `dy` is [B, L, E], `dState` [B, E, N], and `checkpoints` [B, ⌈L/chunk⌉, E, N]. */
+export type ScanBackwardInputs = SelectiveBackwardInputs;
 
 /**
  * Gradients of all float operands of the scan, in their shapes; that of the old state has no meaning when there was
@@ -140,12 +103,10 @@ export interface ScanBackwardInputs extends ScanInputs {
 export function selectiveScanBackward(
   inputs: ScanBackwardInputs,
   options: { readonly chunk: number; readonly dtype?: FloatType },
-) {
-  const { x, dt, aLog, b, c, d, dtBias, documents, state, document, checkpoints, dy } = inputs;
-  const [dx, dDt, dALog, dB, dC, dD, dDtBias, dState] = x.graph.apply(
-    selectiveScanBackwardOperation,
-    [x, dt, aLog, b, c, d, dtBias, documents, state, document, checkpoints, dy, inputs.dState],
-    { chunk: options.chunk, dtype: options.dtype ?? 'float32' },
-  );
-  return { dx, dDt, dALog, dB, dC, dD, dDtBias, dState };
+): SelectiveGradients {
+  const results = inputs.x.graph.apply(selectiveScanBackwardOperation, backwardOperands(inputs), {
+    chunk: options.chunk,
+    dtype: options.dtype ?? 'float32',
+  });
+  return namedGradients(results);
 }

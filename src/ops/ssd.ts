@@ -8,7 +8,8 @@ import { defineOperation } from '../graph/index.ts';
 import { traffic } from './cost.ts';
 import { chunkCount, runRecurrence } from './recurrence.ts';
 import type { FloatType } from './require.ts';
-import { refuseGradient, store, storedType } from './sequence.ts';
+import { forwardOperands, selectiveGradient } from './selectiveOperands.ts';
+import { store, storedType } from './sequence.ts';
 import { ssdBackward } from './ssdBackward.ts';
 import type { SsdAttributes, SsdInputs } from './ssdOperands.ts';
 import { checkSsd, chunkPairs, readSsd, ssdRecurrence, ssdSizes, weighedPairs } from './ssdOperands.ts';
@@ -39,22 +40,11 @@ const ssdOperation = defineOperation<SsdAttributes>({
       { shape: [batch], dtype: 'int32' },
     ];
   },
-  gradient({ inputs, outputs, attributes }, [dy, dCheckpoints, dNextState]) {
-    refuseGradient(dCheckpoints, 'ssd', 'checkpoints');
-    const [x, dt, aLog, b, c, d, dtBias, documents, state, document] = inputs;
-    if (!x || !dt || !aLog || !b || !c || !d || !dtBias || (!dy && !dNextState)) {
-      return inputs.map(() => undefined);
-    }
-    const { chunk, dtLow, dtHigh } = attributes;
-    const back = ssdBackward(
-      {
-        ...{ x, dt, aLog, b, c, d, dtBias, documents, state, document },
-        ...{ checkpoints: outputs[1], dy, dState: dNextState },
-      },
-      { chunk, dtLow, dtHigh },
+  gradient(call, gradients) {
+    const { chunk, dtLow, dtHigh } = call.attributes;
+    return selectiveGradient('ssd', call, gradients, (inputs) =>
+      ssdBackward(inputs, { chunk, dtLow, dtHigh }),
     );
-    const { dx, dDt, dALog, dB, dC, dD, dDtBias, dState } = back;
-    return [dx, dDt, dALog, dB, dC, dD, dDtBias, undefined, state && dState, undefined];
   },
   cost(inputs, outputs, { chunk }) {
     const sizes = ssdSizes(inputs);
@@ -111,11 +101,10 @@ export function ssd(
   inputs: SsdInputs,
   options: SsdOptions = {},
 ): { y: Tensor; checkpoints: Tensor; state: Tensor; document: Tensor } {
-  const { x, dt, aLog, b, c, d, dtBias, documents, state, document } = inputs;
   const { chunk = 64, dtLow, dtHigh, dtype = 'float32' } = options;
-  const [y, checkpoints, nextState, nextDocument] = x.graph.apply(
+  const [y, checkpoints, nextState, nextDocument] = inputs.x.graph.apply(
     ssdOperation,
-    [x, dt, aLog, b, c, d, dtBias, documents, state, document],
+    forwardOperands(inputs),
     { chunk, dtLow, dtHigh, dtype },
   );
   return { y, checkpoints, state: nextState, document: nextDocument };

@@ -2,53 +2,37 @@
  * The gradient of the scan of Mamba-2. The states inside a chunk are computed again from the state that entered it; a
  * kernel takes a chunk as matrix products, as in the forward pass.
  */
-import type { FloatValues, Tensor } from '../graph/index.ts';
+import type { FloatValues } from '../graph/index.ts';
 import { defineOperation } from '../graph/index.ts';
 import { traffic } from './cost.ts';
 import type { Around } from './recurrence.ts';
 import { chunkCount, runBack } from './recurrence.ts';
 import type { FloatType } from './require.ts';
-import { FLOAT32, FLOATS } from './require.ts';
-import { expectType, floatsOf, optionalFloats, requireType, store, storedType } from './sequence.ts';
-import type { SsdAttributes, SsdInputs, SsdOperands } from './ssdOperands.ts';
+import type { GradientSums, SelectiveBackwardInputs, SelectiveGradients } from './selectiveOperands.ts';
+import {
+  backwardOperands,
+  checkBackward,
+  namedGradients,
+  readBackward,
+  storeGradients,
+} from './selectiveOperands.ts';
+import { storedType } from './sequence.ts';
+import type { SsdAttributes, SsdOperands } from './ssdOperands.ts';
 import {
   checkSsd,
   chunkPairs,
   headParts,
   readSsd,
   ssdRecurrence,
+  ssdShapes,
   ssdSizes,
   weighedPairs,
 } from './ssdOperands.ts';
 
-/** Sums of gradients, in the shapes of their operands. */
-interface Gradients {
-  readonly x: Float64Array;
-  readonly dt: Float64Array;
-  readonly aLog: Float64Array;
-  readonly b: Float64Array;
-  readonly c: Float64Array;
-  readonly d: Float64Array;
-  readonly dtBias: Float64Array;
-}
-
-function zeroGradients({ batch, length, heads, headSize, groups, states }: SsdOperands): Gradients {
-  const tokens = batch * length;
-  return {
-    x: new Float64Array(tokens * heads * headSize),
-    dt: new Float64Array(tokens * heads),
-    aLog: new Float64Array(heads),
-    b: new Float64Array(tokens * groups * states),
-    c: new Float64Array(tokens * groups * states),
-    d: new Float64Array(heads),
-    dtBias: new Float64Array(heads),
-  };
-}
-
 /** One position, backwards; the states around it are [H, P, N]. */
 function stepBack(
   operands: SsdOperands,
-  gradients: Gradients,
+  gradients: GradientSums,
   dy: FloatValues | undefined,
   { before, after, carried }: Around,
   token: number,
@@ -87,23 +71,10 @@ function stepBack(
 const ssdBackwardOperation = defineOperation<SsdAttributes>({
   name: 'ssdBackward',
   infer(inputs, attributes, fail) {
-    const { batch, length, heads, headSize, groups, states } = checkSsd(inputs, attributes, fail);
-    const [, , , , , , , , , , checkpoints, dy, dState] = inputs;
-    const chunks = chunkCount(length, attributes.chunk);
-    requireType(checkpoints, 'checkpoints', [batch, chunks, heads, headSize, states], FLOAT32, fail);
-    if (!dy && !dState) return fail(`neither 'dy' nor 'dState' is given.`);
-    expectType(dy, 'dy', [batch, length, heads, headSize], FLOATS, fail);
-    expectType(dState, 'dState', [batch, heads, headSize, states], FLOAT32, fail);
-    return [
-      storedType([batch, length, heads, headSize], attributes.dtype, fail),
-      { shape: [batch, length, heads], dtype: 'float32' },
-      { shape: [heads], dtype: 'float32' },
-      { shape: [batch, length, groups, states], dtype: 'float32' },
-      { shape: [batch, length, groups, states], dtype: 'float32' },
-      { shape: [heads], dtype: 'float32' },
-      { shape: [heads], dtype: 'float32' },
-      { shape: [batch, heads, headSize, states], dtype: 'float32' },
-    ];
+    const sizes = checkSsd(inputs, attributes, fail);
+    const shapes = ssdShapes(sizes);
+    const results = checkBackward(inputs, shapes, chunkCount(sizes.length, attributes.chunk), fail);
+    return [storedType(shapes.x, attributes.dtype, fail), ...results.slice(1)];
   },
   cost(inputs, outputs, { chunk }) {
     const sizes = ssdSizes(inputs);
@@ -134,29 +105,18 @@ const ssdBackwardOperation = defineOperation<SsdAttributes>({
   },
   evaluate(inputs, outputs, attributes) {
     const operands = readSsd(inputs, attributes);
-    const checkpoints = floatsOf(inputs[10], 'checkpoints');
-    const dy = optionalFloats(inputs[11], 'dy');
-    const dNextState = optionalFloats(inputs[12], 'dState');
-    const gradients = zeroGradients(operands);
+    const { checkpoints, dy, dNextState, sums } = readBackward(inputs);
     const recurrence = ssdRecurrence(operands);
     const dState = runBack(recurrence, attributes.chunk, checkpoints, dNextState, (around, row, t) =>
-      stepBack(operands, gradients, dy, around, row * operands.length + t),
+      stepBack(operands, sums, dy, around, row * operands.length + t),
     );
-    const { x, dt, aLog, b, c, d, dtBias } = gradients;
-    [x, dt, aLog, b, c, d, dtBias, dState].forEach((values, output) => {
-      store(outputs[output], values);
-    });
+    storeGradients(outputs, sums, dState);
   },
   storableOutputs: [0],
 });
 
-export interface SsdBackwardInputs extends SsdInputs {
-  /** [B, ⌈L/chunk⌉, H, P, N], from the forward call. */
-  readonly checkpoints: Tensor;
-  /** [B, L, H, P]. This, the gradient of the new state [B, H, P, N], or both. */
-  readonly dy?: Tensor | undefined;
-  readonly dState?: Tensor | undefined;
-}
+/** `dy` is [B, L, H, P], `dState` [B, H, P, N], and `checkpoints` [B, ⌈L/chunk⌉, H, P, N]. */
+export type SsdBackwardInputs = SelectiveBackwardInputs;
 
 /**
  * Gradients of all float operands of the scan, in their shapes; that of the old state has no meaning when there was
@@ -171,13 +131,9 @@ export function ssdBackward(
     readonly dtHigh?: number | undefined;
     readonly dtype?: FloatType;
   },
-) {
-  const { x, dt, aLog, b, c, d, dtBias, documents, state, document, checkpoints, dy } = inputs;
+): SelectiveGradients {
   const { chunk, dtLow, dtHigh, dtype = 'float32' } = options;
-  const [dx, dDt, dALog, dB, dC, dD, dDtBias, dState] = x.graph.apply(
-    ssdBackwardOperation,
-    [x, dt, aLog, b, c, d, dtBias, documents, state, document, checkpoints, dy, inputs.dState],
-    { chunk, dtLow, dtHigh, dtype },
-  );
-  return { dx, dDt, dALog, dB, dC, dD, dDtBias, dState };
+  const attributes = { chunk, dtLow, dtHigh, dtype };
+  const results = inputs.x.graph.apply(ssdBackwardOperation, backwardOperands(inputs), attributes);
+  return namedGradients(results);
 }

@@ -1,42 +1,18 @@
 /** What the scan of Mamba-2 and its backward pass have in common: operands, their checks, and one step in time. */
-import type { FloatValues, Operand, Tensor, TensorType } from '../graph/index.ts';
+import type { Operand, TensorType } from '../graph/index.ts';
 import { activations } from './activations.ts';
-import type { Documents } from './documents.ts';
-import { readDocuments } from './documents.ts';
 import type { Recurrence } from './recurrence.ts';
 import type { Fail, FloatType } from './require.ts';
-import { FLOAT32, FLOATS, INT32, requirePositiveInteger } from './require.ts';
-import {
-  expectStateDocument,
-  expectType,
-  floatsOf,
-  optionalFloats,
-  requireType,
-  sizesOf,
-} from './sequence.ts';
+import { requirePositiveInteger } from './require.ts';
+import type { SelectiveInputs, SelectiveOperands, SelectiveShapes } from './selectiveOperands.ts';
+import { checkForward, readForward } from './selectiveOperands.ts';
+import { sizesOf } from './sequence.ts';
 
-export interface SsdInputs {
-  /** [B, L, H, P], float32 or bfloat16, like dt, b and c. */
-  readonly x: Tensor;
-  /** [B, L, H]: before bias and softplus. */
-  readonly dt: Tensor;
-  /** [H]: A = −exp(aLog), one number per head. */
-  readonly aLog: Tensor;
-  /** [B, L, G, N], where G divides H. */
-  readonly b: Tensor;
-  /** [B, L, G, N]. */
-  readonly c: Tensor;
-  /** [H]: the direct path from x to y. */
-  readonly d: Tensor;
-  /** [H]. */
-  readonly dtBias: Tensor;
-  /** [B, L] int32. */
-  readonly documents?: Tensor | undefined;
-  /** [B, H, P, N]: the state before the first position. */
-  readonly state?: Tensor | undefined;
-  /** [B] int32: the document of the state; needed with `documents` and `state`. */
-  readonly document?: Tensor | undefined;
-}
+/**
+ * x [B, L, H, P]; dt [B, L, H]; aLog, d and dtBias [H]: one number per head; b and c [B, L, G, N], where G divides H;
+ * state [B, H, P, N].
+ */
+export type SsdInputs = SelectiveInputs;
 
 /** An absent bound of Δ bounds nothing. */
 export type SsdAttributes = {
@@ -57,15 +33,26 @@ export interface SsdSizes {
   readonly states: number;
 }
 
+/** What the operands of these sizes must be. */
+export function ssdShapes({ batch, length, heads, headSize, groups, states }: SsdSizes): SelectiveShapes {
+  return {
+    x: [batch, length, heads, headSize],
+    dt: [batch, length, heads],
+    aLog: [heads],
+    b: [batch, length, groups, states],
+    d: [heads],
+    state: [batch, heads, headSize, states],
+  };
+}
+
 /** Checks the first ten operands. */
 export function checkSsd(
   inputs: readonly (TensorType | undefined)[],
   { chunk, dtLow = 0, dtHigh = Number.POSITIVE_INFINITY }: SsdAttributes,
   fail: Fail,
 ): SsdSizes {
-  const [x, dt, aLog, b, c, d, dtBias, documents, state, document] = inputs;
-  const [batch, length, heads, headSize] = sizesOf(x, 'x', 'B, L, H, P', fail);
-  const [, , groups, states] = sizesOf(b, 'b', 'B, L, G, N', fail);
+  const [batch, length, heads, headSize] = sizesOf(inputs[0], 'x', 'B, L, H, P', fail);
+  const [, , groups, states] = sizesOf(inputs[3], 'b', 'B, L, G, N', fail);
   if (heads % groups !== 0) {
     return fail(`${heads} heads cannot share ${groups} groups evenly; the groups must divide the heads.`);
   }
@@ -73,18 +60,9 @@ export function checkSsd(
   if (!(dtLow >= 0 && dtLow <= dtHigh)) {
     return fail(`attributes dtLow and dtHigh are ${dtLow} and ${dtHigh}; 0 ≤ dtLow ≤ dtHigh must hold.`);
   }
-  expectType(x, 'x', [batch, length, heads, headSize], FLOATS, fail);
-  requireType(dt, 'dt', [batch, length, heads], FLOATS, fail);
-  requireType(aLog, 'aLog', [heads], FLOAT32, fail);
-  expectType(b, 'b', [batch, length, groups, states], FLOATS, fail);
-  requireType(c, 'c', [batch, length, groups, states], FLOATS, fail);
-  requireType(d, 'd', [heads], FLOAT32, fail);
-  requireType(dtBias, 'dtBias', [heads], FLOAT32, fail);
-  expectType(documents, 'documents', [batch, length], INT32, fail);
-  expectType(state, 'state', [batch, heads, headSize, states], FLOAT32, fail);
-  expectType(document, 'document', [batch], INT32, fail);
-  expectStateDocument(state, documents, document, 'state', fail);
-  return { batch, length, heads, headSize, groups, states };
+  const sizes = { batch, length, heads, headSize, groups, states };
+  checkForward(inputs, ssdShapes(sizes), fail);
+  return sizes;
 }
 
 export function ssdSizes(inputs: readonly (TensorType | undefined)[]): SsdSizes {
@@ -129,16 +107,8 @@ export function headParts({ batch, heads, groups }: SsdSizes, threads: number): 
   return parts;
 }
 
-/** The operands as the plain meaning reads them. */
-export interface SsdOperands extends SsdSizes {
-  readonly x: FloatValues;
-  readonly b: FloatValues;
-  readonly c: FloatValues;
-  readonly d: FloatValues;
-  /** A = −exp(aLog), [H]. */
-  readonly decay: Float64Array;
-  readonly documents: Documents;
-  readonly state: FloatValues | undefined;
+/** The operands as the plain meaning reads them; A is [H]. */
+export interface SsdOperands extends SsdSizes, SelectiveOperands {
   /** Δ = clamp(softplus(dt + dtBias), dtLow, dtHigh) of head `h` of a token, and its slope in dt. */
   step(token: number, h: number): { readonly size: number; readonly slope: number };
   /** Where the numbers of the group of head `h` begin in b and c. */
@@ -150,12 +120,11 @@ export function readSsd(
   { dtLow = 0, dtHigh = Number.POSITIVE_INFINITY }: SsdAttributes,
 ): SsdOperands {
   const sizes = ssdSizes(inputs);
-  const { batch, length, heads, groups, states } = sizes;
-  const dt = floatsOf(inputs[1], 'dt');
-  const dtBias = floatsOf(inputs[6], 'dtBias');
+  const { heads, groups, states } = sizes;
+  const operands = readForward(inputs);
   const { softplus } = activations;
   const step = (token: number, h: number): { size: number; slope: number } => {
-    const raw = dt[token * heads + h] + dtBias[h];
+    const raw = operands.rawStep(token * heads + h, h);
     const size = softplus.value(raw);
     if (size < dtLow) return { size: dtLow, slope: 0 };
     if (size > dtHigh) return { size: dtHigh, slope: 0 };
@@ -163,14 +132,8 @@ export function readSsd(
   };
   return {
     ...sizes,
+    ...operands,
     step,
-    x: floatsOf(inputs[0], 'x'),
-    decay: Float64Array.from(floatsOf(inputs[2], 'aLog'), (value) => -Math.exp(value)),
-    b: floatsOf(inputs[3], 'b'),
-    c: floatsOf(inputs[4], 'c'),
-    d: floatsOf(inputs[5], 'd'),
-    documents: readDocuments([batch, length], inputs[7], inputs[9]),
-    state: optionalFloats(inputs[8], 'state'),
     group: (token, h) => (token * groups + Math.floor((h * groups) / heads)) * states,
   };
 }
