@@ -4,18 +4,10 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { openExecutor } from '../bench/session.ts';
 import { findTokenizer, loadText, textCorpus } from '../data/index.ts';
-import type {
-  ChoiceTask,
-  Document,
-  EvaluatedModel,
-  EvaluationSettings,
-  Protocol,
-  TaskResult,
-} from '../eval/index.ts';
+import type { Document, EvaluatedModel, EvaluationSettings, Protocol, TaskResult } from '../eval/index.ts';
 import {
   documentsOf,
   evaluateTask,
-  findDocuments,
   folderLength,
   loadFolder,
   readDocuments,
@@ -32,11 +24,7 @@ import { isRun, openRun } from '../train/index.ts';
 import { count, several } from './arguments.ts';
 import { createProgress } from './progress.ts';
 import { onInterrupt } from './signals.ts';
-
-interface NamedTask {
-  readonly name: string;
-  readonly file?: string;
-}
+import { type NamedTask, namedTasks, questionsFile } from './tasks.ts';
 
 interface Options {
   readonly tasks: readonly NamedTask[];
@@ -104,13 +92,6 @@ export function command(): Command {
         '  braid evaluate mamba-130m-hf --tokenizer bytes --text book.txt',
     )
     .action(run);
-}
-
-function namedTasks(text: string): readonly NamedTask[] {
-  return text.split(',').map((part) => {
-    const [name, ...file] = part.trim().split('=');
-    return file.length > 0 ? { name, file: file.join('=') } : { name };
-  });
 }
 
 type More = Pick<EvaluationSettings, 'signal' | 'onAnswer'>;
@@ -196,24 +177,13 @@ async function runTask(task: string, opened: Opened, options: Options, more: Mor
       protocol: options.protocol,
       begin: opened.begin,
       documents: () => texts(opened, options),
-      questionsFile: (choice) => questionsFile(choice, options),
+      questionsFile: (choice) => questionsFile(choice, options.tasks, options.docs),
       onProgress: (done, total) => progress.update(done, total),
       ...more,
     });
   } finally {
     progress.finish();
   }
-}
-
-function questionsFile(task: ChoiceTask, { tasks, docs }: Options): string {
-  const file = tasks.find(({ name }) => name === task.name)?.file;
-  if (file !== undefined) return file;
-  if (docs !== undefined) return findDocuments(task, docs);
-  throw new BraidError(
-    'usage',
-    `Where are the documents of '${task.name}'? Name their folder with --docs FOLDER, or the file with --tasks ${task.name}=FILE. ` +
-      'One JSON object per line, with the fields of the original data set.',
-  );
 }
 
 function texts({ model, run }: Opened, { text }: Options): readonly Document[] {
