@@ -2,7 +2,7 @@
 import type { Shape, Tensor } from '../graph/index.ts';
 import { BraidError, byteSize, defineOperation, elementCount } from '../graph/index.ts';
 import { FLOAT32, INT32 } from './require.ts';
-import { expectType, floatsOf, integersOf, requireType, sizesOf, store } from './sequence.ts';
+import { checkPiece, expectType, floatsOf, integersOf, requireType, sizesOf, store } from './sequence.ts';
 
 /** Rows of a cache [B, C, …]: row `b` holds `capacity` entries of `size` numbers each. */
 interface Rows {
@@ -28,16 +28,8 @@ function checkRoom(used: number, length: number, capacity: number, row: number):
 const appendOperation = defineOperation<Record<string, never>>({
   name: 'append',
   infer(inputs, _attributes, fail) {
-    const [cache, fresh, used] = inputs;
-    if (!cache || !fresh) return fail(`'cache' and 'fresh' must be given.`);
-    if (cache.shape.length < 2 || fresh.shape.length !== cache.shape.length) {
-      return fail(`'cache' must be [B, C, …] and 'fresh' [B, L, …].`);
-    }
-    if (cache.dtype === 'bfloat16') return fail(`'cache' must be float32 or int32.`);
-    const [batch, capacity, ...rest] = cache.shape;
-    const length = fresh.shape[1];
-    expectType(fresh, 'fresh', [batch, length, ...rest], [cache.dtype], fail);
-    requireType(used, 'used', [batch], INT32, fail);
+    const { cache, length } = checkPiece(inputs, fail);
+    const [, capacity] = cache.shape;
     if (length > capacity) return fail(`${length} entries do not fit into a cache of capacity ${capacity}.`);
     return [{ shape: cache.shape, dtype: cache.dtype }];
   },

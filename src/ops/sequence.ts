@@ -6,7 +6,7 @@ import type { DType, FloatValues, Operand, Shape, Tensor, TensorType } from '../
 import { BraidError, describeType, sameShape } from '../graph/index.ts';
 import { roundStored } from './plain.ts';
 import type { Fail, FloatType } from './require.ts';
-import { requireFloatType } from './require.ts';
+import { INT32, requireFloatType } from './require.ts';
 
 /** The sizes of an operand that fixes the sizes of the others. */
 export function sizesOf(type: TensorType | undefined, name: string, axes: string, fail: Fail): Shape {
@@ -43,6 +43,26 @@ export function requireType(
 ): void {
   if (!type) fail(`'${name}' must be given.`);
   expectType(type, name, shape, dtypes, fail);
+}
+
+/**
+ * Checks the operands of a call that takes a piece into a cache: cache [B, C, …] float32 or int32, fresh [B, L, …] and
+ * used [B].
+ */
+export function checkPiece(
+  [cache, fresh, used]: readonly (TensorType | undefined)[],
+  fail: Fail,
+): { readonly cache: TensorType; readonly length: number } {
+  if (!cache || !fresh) return fail(`'cache' and 'fresh' must be given.`);
+  if (cache.shape.length < 2 || fresh.shape.length !== cache.shape.length) {
+    return fail(`'cache' must be [B, C, …] and 'fresh' [B, L, …].`);
+  }
+  if (cache.dtype === 'bfloat16') return fail(`'cache' must be float32 or int32.`);
+  const [batch, , ...rest] = cache.shape;
+  const length = fresh.shape[1];
+  expectType(fresh, 'fresh', [batch, length, ...rest], [cache.dtype], fail);
+  requireType(used, 'used', [batch], INT32, fail);
+  return { cache, length };
 }
 
 /** The type of a result that may be stored in BF16. */

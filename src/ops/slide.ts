@@ -7,7 +7,7 @@ import type { Shape, Tensor } from '../graph/index.ts';
 import { BraidError, byteSize, defineOperation, elementCount } from '../graph/index.ts';
 import type { Fail } from './require.ts';
 import { FLOAT32, INT32 } from './require.ts';
-import { expectType, integersOf, optionalFloats, requireType, store } from './sequence.ts';
+import { checkPiece, expectType, integersOf, optionalFloats, requireType, store } from './sequence.ts';
 
 /** Where the entries of one row stand before and after a piece of `length` entries. */
 class Ring {
@@ -66,16 +66,8 @@ function checkSinks(sinks: number, capacity: number, fail: Fail): void {
 const slideOperation = defineOperation<{ readonly sinks: number }>({
   name: 'slide',
   infer(inputs, { sinks }, fail) {
-    const [cache, fresh, used] = inputs;
-    if (!cache || !fresh) return fail(`'cache' and 'fresh' must be given.`);
-    if (cache.shape.length < 2 || fresh.shape.length !== cache.shape.length) {
-      return fail(`'cache' must be [B, C, …] and 'fresh' [B, L, …].`);
-    }
-    if (cache.dtype === 'bfloat16') return fail(`'cache' must be float32 or int32.`);
+    const { cache, length } = checkPiece(inputs, fail);
     const [batch, capacity, ...rest] = cache.shape;
-    const length = fresh.shape[1];
-    expectType(fresh, 'fresh', [batch, length, ...rest], [cache.dtype], fail);
-    requireType(used, 'used', [batch], INT32, fail);
     checkSinks(sinks, capacity, fail);
     return [
       { shape: [batch, capacity + length, ...rest], dtype: cache.dtype },

@@ -4,8 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { type Block, buildBlocks, type Routing } from '../../src/blocks/index.ts';
-import { Graph } from '../../src/graph/index.ts';
-import { ParameterList } from '../../src/nn/index.ts';
+import { testContext } from '../../src/mixers/testing.ts';
 import { normals, open, parameterValues } from './evaluate.ts';
 
 const width = 8;
@@ -27,19 +26,8 @@ function routedBlock(routing: Routing): Block {
 }
 
 async function forward(routing: Routing, length: number, x: Float64Array): Promise<Float64Array> {
-  const graph = new Graph();
-  const context = {
-    graph,
-    batch: 1,
-    length,
-    width,
-    positions: graph.source('input', 'positions', [1, length], 'int32'),
-    epsilon: 1e-6,
-    deviation: 0.02,
-    residualDeviation: 0.01,
-    normalizeOutput: false,
-    parameters: new ParameterList(),
-  };
+  const context = testContext({ width, batch: 1, length });
+  const { graph } = context;
   const input = graph.source('input', 'x', [1, length, width]);
   const blocks = [0, 1, 2].map(() => routedBlock(routing));
   const { stream } = buildBlocks(input, blocks, context, { start: 0 });

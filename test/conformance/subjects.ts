@@ -4,10 +4,11 @@
  */
 import type { Block, Fusion, LayerChoice, Routing } from '../../src/blocks/index.ts';
 import { buildBlocks, fusions, routingStrategies } from '../../src/blocks/index.ts';
-import { Graph, type Tensor } from '../../src/graph/index.ts';
+import type { Tensor } from '../../src/graph/index.ts';
 import type { RegisteredLayer } from '../../src/mixers/index.ts';
 import { layers } from '../../src/mixers/index.ts';
-import { type LayerContext, ParameterList, type ParameterSpec } from '../../src/nn/index.ts';
+import { testContext } from '../../src/mixers/testing.ts';
+import type { ParameterSpec } from '../../src/nn/index.ts';
 
 /** What a subject is built for. */
 export interface Setup {
@@ -42,24 +43,6 @@ export interface Subject {
   build(setup: Setup): Built;
 }
 
-function contextOf(width: number, { batch, length, documents = false }: Setup): LayerContext {
-  const graph = new Graph();
-  const shape = [batch, length];
-  return {
-    graph,
-    batch,
-    length,
-    width,
-    positions: graph.source('input', 'positions', shape, 'int32'),
-    documents: documents ? graph.source('input', 'documents', shape, 'int32') : undefined,
-    epsilon: 1e-6,
-    deviation: 0.02,
-    residualDeviation: 0.01,
-    normalizeOutput: false,
-    parameters: new ParameterList(),
-  };
-}
-
 function layerSubject(layer: RegisteredLayer, test: RegisteredLayer['conformance'][number]): Subject {
   const { width, options, before: earlier, crossesDocuments = false } = test;
   const label = `${layer.name}: ${test.label}`;
@@ -74,7 +57,7 @@ function layerSubject(layer: RegisteredLayer, test: RegisteredLayer['conformance
   return {
     ...{ ...kind, label, lengths: test.lengths, prefixStable: true },
     build(setup) {
-      const context = contextOf(width, setup);
+      const context = testContext({ width, ...setup });
       const { batch, length, documents = false, capacity } = setup;
       const x = context.graph.source('input', 'x', [batch, length, width]);
       const before = new Map<string, Tensor>();
@@ -108,7 +91,7 @@ function blockSubject(
   return {
     ...{ label, width, lengths, prefixStable, packs },
     build(setup) {
-      const context = contextOf(width, setup);
+      const context = testContext({ width, ...setup });
       const { graph } = context;
       const { batch, length, start = 0, capacity } = setup;
       const x = graph.source('input', 'x', [batch, length, width]);
