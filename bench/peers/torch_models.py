@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from torch_scan import chunked, recurrence
+from torch_ssd import ssd_chunked, ssd_recurrence
 
 VOCABULARY = 65_536
 WIDTH = 768
@@ -16,6 +17,8 @@ HEADS = 32
 KV_HEADS = 8
 STATES = 16
 TAPS = 4
+SSD_HEAD = 64
+SSD_STATES = 128
 EPSILON = 1e-6
 
 
@@ -99,6 +102,33 @@ class Mamba(nn.Module):
         return self.output((y + self.D * x) * F.silu(z))
 
 
+class Mamba2(nn.Module):
+    """Mamba-2 with one group of B and C, and the norm after the gate."""
+
+    def __init__(self, scan):
+        super().__init__()
+        self.inner = 2 * WIDTH
+        self.heads = self.inner // SSD_HEAD
+        self.mixed = self.inner + 2 * SSD_STATES
+        self.input = nn.Linear(WIDTH, self.inner + self.mixed + self.heads, bias=False)
+        self.conv = nn.Conv1d(self.mixed, self.mixed, TAPS, groups=self.mixed, padding=TAPS - 1)
+        self.A_log = nn.Parameter(torch.empty(self.heads).uniform_(1, 16).log())
+        self.D = nn.Parameter(torch.ones(self.heads))
+        self.dt_bias = nn.Parameter(torch.zeros(self.heads))
+        self.norm = Norm(self.inner)
+        self.output = nn.Linear(self.inner, WIDTH, bias=False)
+        self.scan = scan
+
+    def forward(self, u):
+        z, mixed, dt = self.input(u).split([self.inner, self.mixed, self.heads], -1)
+        mixed = F.silu(self.conv(mixed.transpose(1, 2))[..., : u.shape[1]]).transpose(1, 2)
+        x, B, C = mixed.float().split([self.inner, SSD_STATES, SSD_STATES], -1)
+        x = x.unflatten(-1, (self.heads, SSD_HEAD))
+        dt = F.softplus(dt.float() + self.dt_bias)
+        y = self.scan(x, dt, -torch.exp(self.A_log), B, C) + self.D[:, None] * x
+        return self.output(self.norm(y.flatten(2) * F.silu(z)))
+
+
 class Layer(nn.Module):
     """Pre-norm residual layers one after the other."""
 
@@ -150,6 +180,10 @@ def initialise(module):
         step = torch.exp(torch.empty_like(module.D).uniform_(*torch.tensor([1e-3, 1e-1]).log().tolist()))
         with torch.no_grad():
             module.dt.bias.copy_(step + torch.log(-torch.expm1(-step)))
+    if isinstance(module, Mamba2):
+        step = torch.exp(torch.empty_like(module.D).uniform_(*torch.tensor([1e-3, 1e-1]).log().tolist()))
+        with torch.no_grad():
+            module.dt_bias.copy_(step + torch.log(-torch.expm1(-step)))
 
 
 @dataclass(frozen=True)
@@ -159,15 +193,24 @@ class Choice:
     parameters: int
 
 
-def in_turn(depth, scan):
+def in_turn(depth, scans):
     for index in range(depth):
-        yield Layer(Mamba(True, scan) if index % 2 == 0 else Attention(None), Mlp())
+        yield Layer(Mamba(True, scans.selective) if index % 2 == 0 else Attention(None), Mlp())
+
+
+@dataclass(frozen=True)
+class Scans:
+    """One way of scanning: for Mamba-1 and for Mamba-2."""
+
+    selective: Callable
+    ssd: Callable
 
 
 CHOICES = {
-    'llama-135m': Choice(lambda scan: [Layer(Attention(10_000.0), Mlp()) for _ in range(5)], 131_637_504),
-    'mamba1-135m': Choice(lambda scan: [Layer(Mamba(False, scan)) for _ in range(9)], 134_608_896),
-    'shm-135m': Choice(lambda scan: in_turn(5, scan), 138_526_704),
-    'flowhn-none-135m': Choice(lambda scan: [FlowhnBlock(scan) for _ in range(2)], 133_576_096),
+    'llama-135m': Choice(lambda scans: [Layer(Attention(10_000.0), Mlp()) for _ in range(5)], 131_637_504),
+    'mamba1-135m': Choice(lambda scans: [Layer(Mamba(False, scans.selective)) for _ in range(9)], 134_608_896),
+    'mamba2-135m': Choice(lambda scans: [Layer(Mamba2(scans.ssd)) for _ in range(9)], 134_551_944),
+    'shm-135m': Choice(lambda scans: in_turn(5, scans), 138_526_704),
+    'flowhn-none-135m': Choice(lambda scans: [FlowhnBlock(scans.selective) for _ in range(2)], 133_576_096),
 }
-SCANS = {'chunked': chunked, 'recurrence': recurrence}
+SCANS = {'chunked': Scans(chunked, ssd_chunked), 'recurrence': Scans(recurrence, ssd_recurrence)}

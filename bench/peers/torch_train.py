@@ -12,7 +12,8 @@ import time
 import torch
 
 from torch_models import CHOICES, SCANS, VOCABULARY, Model
-from torch_scan import largest_difference
+import torch_scan
+import torch_ssd
 
 
 def read_arguments():
@@ -47,12 +48,13 @@ def check():
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(0)
     # The chunked scan computes in float32 under autocast only, so this is float64 against float64.
-    difference = largest_difference()
-    if difference > 1e-12:
-        sys.exit(f'the two scans differ by {difference:.1e} in float64')
+    differences = {'selective': torch_scan.largest_difference(), 'ssd': torch_ssd.largest_difference()}
+    for name, difference in differences.items():
+        if difference > 1e-12:
+            sys.exit(f'the two {name} scans differ by {difference:.1e} in float64')
     torch.set_default_dtype(torch.float32)
     counts = {name: build(name, 'chunked')[1] for name in CHOICES}
-    print(json.dumps({'scanDifference': difference, 'parameters': counts}))
+    print(json.dumps({'scanDifferences': differences, 'parameters': counts}))
 
 
 def train(arguments):
