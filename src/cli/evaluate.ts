@@ -36,6 +36,8 @@ interface Options {
   readonly stride?: number;
   readonly length?: number;
   readonly parts: number;
+  readonly lengths?: readonly number[];
+  readonly trials: number;
   readonly limit?: number;
   readonly tokenizer?: string;
   readonly precision?: Exclude<Precision, 'float64'>;
@@ -71,6 +73,12 @@ export function command(): Command {
       count,
     )
     .option('--parts <n>', 'positions: parts into which they are put', count, 8)
+    .option(
+      '--lengths <list>',
+      'needle: tokens of the prompts (default: those of training, and twice as many)',
+      wholeNumbers,
+    )
+    .option('--trials <n>', 'needle: prompts per length and depth', count, 10)
     .option('--limit <n>', 'only the first documents or questions', count)
     .option('--tokenizer <name>', 'of a Hugging Face folder')
     .addOption(
@@ -92,6 +100,10 @@ export function command(): Command {
         '  braid evaluate mamba-130m-hf --tokenizer bytes --text book.txt',
     )
     .action(run);
+}
+
+function wholeNumbers(text: string): readonly number[] {
+  return text.split(',').map((part) => count(part));
 }
 
 type More = Pick<EvaluationSettings, 'signal' | 'onAnswer'>;
@@ -172,6 +184,8 @@ async function runTask(task: string, opened: Opened, options: Options, more: Mor
       window,
       stride: options.stride ?? Math.max(1, Math.floor(window / 2)),
       length,
+      lengths: options.lengths ?? [opened.length, 2 * opened.length],
+      trials: options.trials,
       parts: options.parts,
       limit: options.limit,
       protocol: options.protocol,

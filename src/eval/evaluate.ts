@@ -2,6 +2,7 @@
 import { BraidError } from '../graph/index.ts';
 import { nearestName } from '../models/index.ts';
 import type { EvaluatedModel } from './model.ts';
+import { scoreNeedles } from './needle.ts';
 import { createContinuationScorer } from './prefixScorer.ts';
 import type { TaskResult } from './result.ts';
 import type { Answer, Protocol } from './tasks/choice.ts';
@@ -20,6 +21,10 @@ export interface EvaluationSettings extends TextOptions {
   readonly stride: number;
   /** `positions`: tokens that are read of each document. */
   readonly length: number;
+  /** `needle`: lengths of the prompts. */
+  readonly lengths: readonly number[];
+  /** `needle`: prompts per length and depth. */
+  readonly trials: number;
   /** `positions`: into how many parts they are put. */
   readonly parts: number;
   /** Most documents or questions, from the first. */
@@ -27,7 +32,7 @@ export interface EvaluationSettings extends TextOptions {
   readonly protocol: Protocol;
   /** The token before every text, where the model knows one. */
   readonly begin: number | undefined;
-  /** The text of `perplexity` and `positions`. */
+  /** The text of `perplexity`, `positions` and `needle`. */
   documents(): readonly Document[];
   /** Where the documents of a task of questions lie. */
   questionsFile(task: ChoiceTask): string;
@@ -46,7 +51,7 @@ export interface AnswerRecord {
   readonly rightNormalized?: boolean;
 }
 
-const textTasks: Readonly<Record<string, typeof perplexity>> = { perplexity, positions };
+const textTasks: Readonly<Record<string, typeof perplexity>> = { perplexity, positions, needle };
 
 /** All tasks for a trained model, by name. */
 export const taskNames: readonly string[] = [
@@ -105,6 +110,30 @@ async function positions(model: EvaluatedModel, settings: EvaluationSettings): P
       value: loss,
     })),
     notes: [`nats per token, over documents of at least ${score.length} tokens`],
+  };
+}
+
+async function needle(model: EvaluatedModel, settings: EvaluationSettings): Promise<TaskResult> {
+  const cells = await scoreNeedles(model, limited(settings), { ...settings, seed: 1 });
+  const shares = settings.lengths.flatMap((length) => {
+    const row = cells.filter((cell) => cell.length === length);
+    const mean = row.reduce((sum, { logLikelihood }) => sum + logLikelihood, 0) / row.length;
+    return [
+      ...row.map(({ depth, accuracy, trials }) => ({
+        metric: `length ${length}, depth ${Math.round(100 * depth)} %`,
+        value: accuracy,
+        standardError: Math.sqrt((accuracy * (1 - accuracy)) / Math.max(1, trials - 1)),
+        chance: 1e-7,
+      })),
+      { metric: `length ${length}, log p of the number`, value: mean },
+    ];
+  });
+  const examples = cells.reduce((sum, { trials }) => sum + trials, 0);
+  return {
+    task: 'needle',
+    examples,
+    figures: shares,
+    notes: ['right when all seven digits are the likeliest tokens'],
   };
 }
 

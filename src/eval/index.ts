@@ -5,6 +5,8 @@ export { evaluateTask, requireTasks, taskNames } from './evaluate.ts';
 export type { FolderSettings } from './folder.ts';
 export { folderLength, loadFolder } from './folder.ts';
 export type { EvaluatedModel } from './model.ts';
+export type { NeedleCell, NeedleOptions } from './needle.ts';
+export { scoreNeedles } from './needle.ts';
 export type { Perplexity, PerplexityOptions } from './perplexity.ts';
 export { PerplexityMeter } from './perplexity.ts';
 export { createContinuationScorer } from './prefixScorer.ts';
