@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { standaloneChart } from '../dist/report/chartStyle.js';
 import { formatDuration } from '../dist/report/format.js';
 import { markdownTable } from '../dist/report/table.js';
-import { comparisonColumns, comparisonNote, comparisonRows, speedChart } from '../dist/study/report.js';
+import { comparisonNote, comparisonTable, speedChart } from '../dist/study/report.js';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const [begin, end] = ['<!-- quickstart:begin -->', '<!-- quickstart:end -->'];
@@ -31,10 +31,11 @@ writeFileSync(readme, `${text.slice(0, before + begin.length)}\n\n${section()}\n
 function section() {
   const { rows, environment, data, created } = comparison;
   const seconds = rows.reduce((sum, { trainingSeconds }) => sum + trainingSeconds, 0);
+  const table = comparisonTable(comparison);
   const kernels = environment.isa === undefined ? '' : `, ${environment.isa} kernels`;
   return [
     `![Training speed of the models of the quickstart](${image})`,
-    markdownTable(comparisonColumns, comparisonRows(comparison)),
+    markdownTable(table.columns, table.rows),
     `Measured on ${created.slice(0, 10)}: ${environment.cpu}, ${environment.threads} threads${kernels}, ` +
       `${environment.precision}, Node ${environment.node.slice(1)}; text: ${data.name}; ${formatDuration(seconds)} ` +
       `of training in all. ${comparisonNote(comparison)}`,

@@ -2,20 +2,20 @@
 import { Command, Option } from 'commander';
 import { BraidError } from '../graph/index.ts';
 import { markdownTable, textTable } from '../report/table.ts';
-import type { Equal, OpenDesign, Rates } from '../study/index.ts';
+import type { Equal, Measuring, OpenDesign, Rates } from '../study/index.ts';
 import {
   type ComparisonResult,
-  comparisonColumns,
   comparisonNote,
   comparisonPage,
-  comparisonRows,
+  comparisonTable,
   equals,
   runComparison,
 } from '../study/index.ts';
 import type { RunConfig } from '../train/index.ts';
-import { counts, duration, rates, several } from './arguments.ts';
+import { count, counts, duration, rates, several } from './arguments.ts';
 import { reportComparison, writeFiles } from './comparison.ts';
 import { checkVocabulary, readSettings } from './settings.ts';
+import { type NamedTask, namedTasks, taskFiles } from './tasks.ts';
 
 interface Options {
   readonly equal: Equal;
@@ -25,6 +25,9 @@ interface Options {
   readonly out: string;
   readonly text?: readonly string[];
   readonly set: string[];
+  readonly tasks?: readonly NamedTask[];
+  readonly docs?: string;
+  readonly questions?: number;
   readonly json?: boolean;
 }
 
@@ -45,6 +48,9 @@ export function command(): Command {
       several,
     )
     .option('--set <overrides...>', 'values of the configuration, as path.to.key=value', [])
+    .option('--tasks <list>', 'tasks of questions, NAME or NAME=FILE, with commas between them', namedTasks)
+    .option('--docs <folder>', 'documents of the tasks: NAME.jsonl')
+    .option('--questions <n>', 'only the first questions of each task', count)
     .option('--json', 'print JSON instead of the table')
     .addHelpText(
       'after',
@@ -67,6 +73,10 @@ export function command(): Command {
         equal,
         rates: options.rates ?? { kind: 'fixed' },
         ...(budget ? { budget } : {}),
+        measuring: {
+          tasks: taskFiles(options.tasks ?? [], options.docs),
+          ...(options.questions ? { questions: options.questions } : {}),
+        },
       });
       if (options.json) process.stdout.write(`${JSON.stringify(comparison, null, 2)}\n`);
       else printComparison(comparison, options.out);
@@ -79,6 +89,7 @@ export interface CompareSettings {
   readonly rates: Rates;
   /** Seconds that all of it may take, instead of the steps of the configurations. */
   readonly budget?: number;
+  readonly measuring?: Measuring;
 }
 
 /** Runs a comparison with progress lines and writes its three files. */
@@ -89,19 +100,27 @@ export async function compare(
 ): Promise<ComparisonResult> {
   for (const config of configs) checkVocabulary(config);
   const comparison = await reportComparison('compare', (hooks) =>
-    runComparison(designOf(configs, settings), { ...hooks, name: 'compare', folder }),
+    runComparison(designOf(configs, settings), {
+      ...hooks,
+      name: 'compare',
+      folder,
+      ...(settings.measuring ? { measuring: settings.measuring } : {}),
+    }),
   );
-  const table = markdownTable(comparisonColumns, comparisonRows(comparison));
+  const { columns, rows } = comparisonTable(comparison);
   await writeFiles(folder, {
     'results.json': `${JSON.stringify(comparison, null, 2)}\n`,
     'report.html': comparisonPage(comparison),
-    'table.md': `${table}\n\n${comparisonNote(comparison)}\n`,
+    'table.md': `${markdownTable(columns, rows)}\n\n${comparisonNote(comparison)}\n`,
   });
   return comparison;
 }
 
 /** One design from configurations whose text and training must be the same. */
-function designOf(configs: readonly RunConfig[], { budget, ...settings }: CompareSettings): OpenDesign {
+function designOf(
+  configs: readonly RunConfig[],
+  { budget, seeds, equal, rates: chosen }: CompareSettings,
+): OpenDesign {
   const [first] = configs;
   if (!first) throw new BraidError('usage', 'Name at least one model to compare.');
   for (const { model, train } of configs) {
@@ -120,7 +139,7 @@ function designOf(configs: readonly RunConfig[], { budget, ...settings }: Compar
     ? { budget }
     : { steps: steps ?? Math.ceil((tokens ?? 0) / (batch * accumulation * length)) };
   return {
-    ...settings,
+    ...{ seeds, equal, rates: chosen },
     amount,
     rows: configs.map(({ model }, index) => ({ name: model.name ?? `model-${index + 1}`, model })),
     data: first.data,
@@ -129,7 +148,8 @@ function designOf(configs: readonly RunConfig[], { budget, ...settings }: Compar
 }
 
 export function printComparison(comparison: ComparisonResult, folder: string): void {
-  process.stdout.write(`${textTable(comparisonColumns, comparisonRows(comparison))}\n\n`);
+  const { columns, rows } = comparisonTable(comparison);
+  process.stdout.write(`${textTable(columns, rows)}\n\n`);
   process.stdout.write(`${comparisonNote(comparison)}\n\n`);
   process.stdout.write(`Report: ${folder}/report.html   Figures: ${folder}/results.json\n`);
 }

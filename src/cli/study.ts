@@ -4,9 +4,8 @@ import { formatDuration } from '../report/format.ts';
 import { textTable } from '../report/table.ts';
 import type { PreparedStudy, Rates, StudySize } from '../study/index.ts';
 import {
-  comparisonColumns,
   comparisonNote,
-  comparisonRows,
+  comparisonTable,
   findStudy,
   prepareStudy,
   runStudy,
@@ -83,7 +82,8 @@ async function run(name: string, { out, text, json, ...options }: Options): Prom
     return;
   }
   for (const { title, comparison } of result.parts) {
-    process.stdout.write(`${title}\n\n${textTable(comparisonColumns, comparisonRows(comparison))}\n\n`);
+    const { columns, rows } = comparisonTable(comparison);
+    process.stdout.write(`${title}\n\n${textTable(columns, rows)}\n\n`);
     process.stdout.write(`${comparisonNote(comparison)}\n\n`);
   }
   process.stdout.write(`Report: ${folder}/report.html   Figures: ${folder}/study.json\n`);

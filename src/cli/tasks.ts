@@ -1,6 +1,6 @@
 /** Tasks of questions as arguments: their names, and where their documents lie. */
 import type { ChoiceTask } from '../eval/index.ts';
-import { findDocuments } from '../eval/index.ts';
+import { findChoiceTask, findDocuments } from '../eval/index.ts';
 import { BraidError } from '../graph/index.ts';
 
 export interface NamedTask {
@@ -30,4 +30,12 @@ export function questionsFile(
     `Where are the documents of '${task.name}'? Name their folder with --docs FOLDER, or the file with --tasks ${task.name}=FILE. ` +
       'One JSON object per line, with the fields of the original data set.',
   );
+}
+
+/** Each task with its file. An unknown one, or one without documents, is a `BraidError`. */
+export function taskFiles(
+  tasks: readonly NamedTask[],
+  docs: string | undefined,
+): readonly { readonly name: string; readonly file: string }[] {
+  return tasks.map(({ name }) => ({ name, file: questionsFile(findChoiceTask(name), tasks, docs) }));
 }

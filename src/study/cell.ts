@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { peakMemory, resetPeakMemory } from '../bench/memory.ts';
 import { isaOf, openSession } from '../bench/session.ts';
 import type { Text } from '../data/index.ts';
+import type { TaskResult } from '../eval/index.ts';
+import { evaluateTask } from '../eval/index.ts';
 import { BraidError } from '../graph/index.ts';
 import { writeFileAtomically } from '../models/index.ts';
-import type { Executor } from '../runtime/index.ts';
+import type { Executor, Store } from '../runtime/index.ts';
 import type { FrozenRunConfig, Run, StepMetrics } from '../train/index.ts';
 import {
   createRun,
@@ -19,13 +21,17 @@ import {
   writeEnvironment,
 } from '../train/index.ts';
 import type { Cell } from './design.ts';
-import type { ContextLoss } from './documentLosses.ts';
+import type { ContextLoss, DocumentLosses } from './documentLosses.ts';
 import { measureDocuments } from './documentLosses.ts';
 
 /** What a cell is asked for beside its loss on the documents. */
 export interface Measuring {
   /** Length of the windows that the loss is measured on; that of training unless given. */
   readonly length?: number;
+  /** Tasks of questions, each with the file of its documents. */
+  readonly tasks?: readonly { readonly name: string; readonly file: string }[];
+  /** Most questions of a task, from the first. */
+  readonly questions?: number;
 }
 
 /** One point of a training curve; `seconds` counts training steps only. */
@@ -55,6 +61,8 @@ export interface CellResult {
   /** Nats on each validation document. */
   readonly nats: readonly number[];
   readonly contexts: readonly ContextLoss[];
+  /** One result for each task asked for. */
+  readonly tasks: readonly TaskResult[];
   /** Means over a hundred pieces of the run. */
   readonly curve: readonly CurvePoint[];
 }
@@ -81,7 +89,8 @@ export async function runCell(
   const own = join(folder, cell.folder);
   const run = await openOrCreate(own, cell.config);
   const known = readMeasured(join(own, file));
-  if (known) return known;
+  const wanted = measuring.tasks ?? [];
+  if (known && wanted.every(({ name }) => known.tasks.some(({ task }) => task === name))) return known;
   const counted = resetPeakMemory();
   const session = openSession(run.config, executor, text);
   const { trainer } = session;
@@ -94,22 +103,58 @@ export async function runCell(
       onStep: (metrics) => hooks.onStep?.(metrics, run.config.train.steps),
     });
     if (outcome.end !== 'finished') throw interrupted(cell, outcome.step);
-    const memory = counted ? peakMemory() : null;
-    const length = measuring.length ?? run.config.train.length;
-    const { lossChunk, threads } = run.config.train;
-    const batch = Math.max(1, Math.floor(measuredTokens / length));
-    const settings = { batch, length, lossChunk, precision, threads };
-    const losses = await measureDocuments(cell.config.model, settings, text, executor, trainer.store);
+    // A run that is only measured again tells nothing of the memory of its training.
+    const memory = known ? known.peakMemoryBytes : counted ? peakMemory() : null;
     const result = {
       ...summarize(run, cell, trainer.programs.flopsPerStep),
       peakMemoryBytes: memory,
-      ...losses,
+      ...(await measure(run.config, executor, trainer.store, text, measuring, hooks)),
     };
     await writeFileAtomically(join(own, file), (handle) => handle.write(Buffer.from(JSON.stringify(result))));
     return result;
+  } catch (error) {
+    if (!hooks.signal?.aborted || error instanceof BraidError) throw error;
+    throw interrupted(cell, trainer.progress.step);
   } finally {
     session.dispose();
   }
+}
+
+async function measure(
+  { model, train }: FrozenRunConfig,
+  executor: Executor,
+  store: Store,
+  text: Text,
+  { length = train.length, tasks = [], questions }: Measuring,
+  { signal }: CellHooks,
+): Promise<DocumentLosses & Pick<CellResult, 'tasks'>> {
+  const { lossChunk, precision, threads } = train;
+  const batch = Math.max(1, Math.floor(measuredTokens / length));
+  const settings = { batch, length, lossChunk, precision, threads };
+  const losses = await measureDocuments(model, settings, text, executor, store, signal);
+  const { tokenizer } = text;
+  const evaluated = { model, precision, threads, executor, store, tokenizer };
+  const results: TaskResult[] = [];
+  for (const { name, file: questionsFile } of tasks) {
+    const result = await evaluateTask(name, evaluated, {
+      ...{
+        window: train.length,
+        stride: train.length,
+        length: train.length,
+        parts: 1,
+        lengths: [],
+        trials: 1,
+      },
+      limit: questions,
+      protocol: 'harness',
+      begin: tokenizer.separator,
+      documents: () => [],
+      questionsFile: () => questionsFile,
+      ...(signal ? { signal } : {}),
+    });
+    results.push(result);
+  }
+  return { ...losses, tasks: results };
 }
 
 function interrupted({ folder }: Cell, step: number): BraidError {

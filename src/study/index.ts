@@ -1,12 +1,11 @@
-export type { CellResult, CurvePoint } from './cell.ts';
+export type { CellResult, CurvePoint, Measuring } from './cell.ts';
 export type { Amount, Cell, Equal, Rates, Row } from './design.ts';
 export { equals } from './design.ts';
 export {
-  comparisonColumns,
   comparisonNote,
   comparisonPage,
-  comparisonRows,
   comparisonSections,
+  comparisonTable,
   environmentSection,
   pairTable,
   speedChart,

@@ -9,8 +9,9 @@ import { scatterChart } from '../report/scatterChart.ts';
 import type { Column, Row as TableRow } from '../report/table.ts';
 import type { CurvePoint } from './cell.ts';
 import type { ComparisonResult, RowResult } from './results.ts';
+import { averageOf, headlines } from './taskFigures.ts';
 
-export const comparisonColumns: readonly Column[] = [
+const figureColumns: readonly Column[] = [
   { title: 'model' },
   { title: 'params', align: 'right' },
   { title: 'non-emb', align: 'right' },
@@ -28,9 +29,25 @@ export const comparisonColumns: readonly Column[] = [
   { title: 'alike' },
 ];
 
-/** One row per model, best validation first. */
-export function comparisonRows({ rows }: ComparisonResult): TableRow[] {
-  return rows.map((row) => [
+/** The table of a comparison: one row per model, best validation first; tasks, where there were some, come last. */
+export function comparisonTable({ rows }: ComparisonResult): { columns: Column[]; rows: TableRow[] } {
+  const tasks = headlines(rows[0]?.tasks ?? []);
+  const taskColumns = tasks.map(({ task }): Column => ({ title: task, align: 'right' }));
+  const average: Column[] = tasks.length > 1 ? [{ title: 'average', align: 'right' }] : [];
+  return {
+    columns: [...figureColumns, ...taskColumns, ...average],
+    rows: rows.map((row) => [
+      ...figuresOfRow(row),
+      ...headlines(row.tasks).map(
+        ({ value, standardError = 0 }) => `${(100 * value).toFixed(1)} ± ${(100 * standardError).toFixed(1)}`,
+      ),
+      ...(tasks.length > 1 ? [(100 * averageOf(row.tasks)).toFixed(1)] : []),
+    ]),
+  };
+}
+
+function figuresOfRow(row: RowResult): string[] {
+  return [
     row.name,
     formatCount(row.parameters.total),
     formatCount(row.parameters.nonEmbedding),
@@ -46,7 +63,7 @@ export function comparisonRows({ rows }: ComparisonResult): TableRow[] {
     row.bitsPerByte.value.toFixed(3),
     (row.bitsPerByte.high - row.bitsPerByte.value).toFixed(3),
     row.letters,
-  ]);
+  ];
 }
 
 const sameness: Readonly<Record<ComparisonResult['equal'], string>> = {
@@ -69,9 +86,20 @@ export function comparisonNote(comparison: ComparisonResult): string {
     seeds.length === 1
       ? 'One seed: the interval says nothing of the chance in training, which is often larger.'
       : '',
+    tasksNote(comparison),
   ]
     .filter((sentence) => sentence !== '')
     .join(' ');
+}
+
+function tasksNote({ rows }: ComparisonResult): string {
+  const tasks = headlines(rows[0]?.tasks ?? []);
+  if (tasks.length === 0) return '';
+  const each = tasks.map(({ task, metric, examples, chance }) => {
+    const guess = chance === undefined ? '' : `, chance ${(100 * chance).toFixed(1)}`;
+    return `${task} ${metric} on ${examples} questions${guess}`;
+  });
+  return `Tasks in per cent ± standard error, as lm-evaluation-harness scores them: ${each.join('; ')}.`;
 }
 
 function over(seeds: number): string {
@@ -185,10 +213,11 @@ function curves({ rows }: ComparisonResult, x: (point: CurvePoint) => number, xL
 /** The parts of a page that show one comparison. */
 export function comparisonSections(comparison: ComparisonResult): Section[] {
   const pairs = pairTable(comparison);
+  const table = comparisonTable(comparison);
   return [
     {
       title: 'Figures',
-      body: [htmlTable(comparisonColumns, comparisonRows(comparison))],
+      body: [htmlTable(table.columns, table.rows)],
       note: comparisonNote(comparison),
     },
     {

@@ -11,6 +11,8 @@ import type { CellResult, CurvePoint } from './cell.ts';
 import type { Design, Equal, Rates, Row } from './design.ts';
 import type { ContextLoss } from './documentLosses.ts';
 import { letters } from './letters.ts';
+import type { TaskFigure } from './taskFigures.ts';
+import { averageTasks } from './taskFigures.ts';
 import type { Difference, Estimate } from './uncertainty.ts';
 import { uncertainty } from './uncertainty.ts';
 
@@ -45,6 +47,8 @@ export interface RowResult {
   readonly letters: string;
   /** Loss by tokens of context, mean of the seeds. */
   readonly contexts: readonly ContextLoss[];
+  /** Mean of the seeds; empty where no tasks were asked for. */
+  readonly tasks: readonly TaskFigure[];
   /** Of the first seed. */
   readonly curve: readonly CurvePoint[];
 }
@@ -180,6 +184,7 @@ function rowFigures(
       ...context,
       loss: mean(({ contexts }) => contexts[index].loss),
     })),
+    tasks: averageTasks(cells.map(({ tasks }) => tasks)),
     curve: first.curve,
   };
 }

@@ -3,10 +3,9 @@ import { formatDuration } from '../report/format.ts';
 import { page } from '../report/page.ts';
 import { markdownTable } from '../report/table.ts';
 import {
-  comparisonColumns,
   comparisonNote,
-  comparisonRows,
   comparisonSections,
+  comparisonTable,
   environmentSection,
   pairTable,
 } from './report.ts';
@@ -28,9 +27,10 @@ export function studyPage(study: Study, { parts, size, budget, question }: Study
 export function studyMarkdown({ study, question, parts, size, budget }: StudyResult): string {
   const sections = parts.map(({ title, comparison }) => {
     const pairs = pairTable(comparison);
+    const table = comparisonTable(comparison);
     return [
       `## ${title}`,
-      markdownTable(comparisonColumns, comparisonRows(comparison)),
+      markdownTable(table.columns, table.rows),
       comparisonNote(comparison),
       '### Every pair',
       markdownTable(pairs.columns, pairs.rows),
