@@ -168,7 +168,9 @@ class StateSession implements Session {
     const routes = this.#routed.map(({ routing }, layer) =>
       findStrategy(routing.strategy).route({ routing, layer, length: piece, start, ratio: 0 }),
     );
-    const key = `${piece} ${JSON.stringify(routes)}`;
+    // Only the piece that starts a row takes in what stands before it.
+    const first = start === 0 && this.#setup.model.metaTokens > 0;
+    const key = `${piece} ${first} ${JSON.stringify(routes)}`;
     const known = this.#programs.get(key);
     if (known) return known;
     const { model, precision, weights, threads, executor, store } = this.#setup;

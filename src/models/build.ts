@@ -1,5 +1,5 @@
 /** A configuration becomes a graph. Shapes: B batch, L length, D width, V vocabulary. */
-import type { BlockSummary, StateBinding } from '../blocks/index.ts';
+import type { Block, BlockSummary, BuiltBlocks, StateBinding } from '../blocks/index.ts';
 import { buildBlocks } from '../blocks/index.ts';
 import type { Graph, Tensor } from '../graph/index.ts';
 import { BraidError } from '../graph/index.ts';
@@ -9,6 +9,7 @@ import { embedding, rmsNorm } from '../ops/index.ts';
 import type { ModelConfig } from './config.ts';
 import { blocksOf } from './config.ts';
 import type { Head } from './head.ts';
+import { besideMeta, dropMeta, prependMeta } from './metaTokens.ts';
 
 export interface ModelOptions {
   readonly batch: number;
@@ -78,10 +79,7 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
     );
   const table = weight('embedding');
   const embedded = graph.scope('embedding', () => scaled(embedding(table, ids), config.embeddingScale));
-  const built = buildBlocks(embedded, blocks, context, {
-    start,
-    ...(options.states ? { states: options.states } : {}),
-  });
+  const built = buildBehindMeta(embedded, blocks, context, { ...options, start }, config.metaTokens);
   const hidden = graph.scope('finalNorm', () => {
     const gain = normGain(built.stream, 'weight', context);
     const normed = rmsNorm(built.stream, gain, { epsilon: config.normEpsilon });
@@ -98,4 +96,21 @@ export function buildModel(graph: Graph, config: ModelConfig, options: ModelOpti
     adaptations: adaptations ?? [],
     blocks: built.blocks,
   };
+}
+
+/** The blocks, behind meta tokens where there are any: the piece that starts a row takes them in, later ones do not. */
+function buildBehindMeta(
+  embedded: Tensor,
+  blocks: readonly Block[],
+  context: LayerContext,
+  { start, states }: { readonly start: number; readonly states?: { readonly capacity: number } },
+  count: number,
+): BuiltBlocks {
+  if (count === 0) return buildBlocks(embedded, blocks, context, { start, states });
+  const options = { start, states: states && { capacity: states.capacity + count } };
+  const beside = besideMeta(context);
+  if (states && start > 0) return buildBlocks(embedded, blocks, beside, options);
+  const whole = prependMeta(embedded, beside, count);
+  const built = buildBlocks(whole.stream, blocks, whole.context, options);
+  return { ...built, stream: dropMeta(built.stream, count) };
 }

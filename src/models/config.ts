@@ -35,6 +35,8 @@ const fieldsSchema = z.strictObject({
   /** Use the embedding as the head too. */
   tiedHead: z.boolean().default(false),
   normEpsilon: z.number().positive().max(0.1).default(1e-6),
+  /** Learned tokens before every row, which attention with at least as many `sinks` always sees (Hymba). */
+  metaTokens: z.int().nonnegative().max(4096).default(0),
   /** Norms multiply by 1 + weight in place of the weight (Gemma). */
   normOffset: z.boolean().default(false),
   /** What embeddings are multiplied by (Falcon-H1's multipliers, and Gemma's root of the width). */
@@ -129,6 +131,13 @@ function readModel(value: unknown): ReadModel {
     assembler.fault(
       ['routing'],
       "has no use: no block routes tokens. Write '|' between branches, or leave it out.",
+    );
+  }
+  if (fields.metaTokens > 0 && contains(blocks, ['routed'])) {
+    assembler.fault(
+      ['metaTokens'],
+      `is ${fields.metaTokens}, but a block routes tokens by their place in the row, which would send meta tokens to one ` +
+        "branch only. Leave it out, or write '&' between branches.",
     );
   }
   const { layers, fusion: _fusion, routing: _routing, ...simple } = fields;
