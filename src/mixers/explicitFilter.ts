@@ -6,7 +6,9 @@ import type { Tensor } from '../graph/index.ts';
 import type { Initializer, LayerContext } from '../nn/index.ts';
 import { filterConvolution } from '../ops/index.ts';
 import { carriedDocument } from './carriedDocument.ts';
-import type { InnerFilter } from './hyena.ts';
+import type { HyenaOptions, InnerFilter } from './hyena.ts';
+import { innerWidth } from './hyena.ts';
+import type { Meaning } from './layer.ts';
 import { stateTensor } from './layer.ts';
 import { windowState } from './shortConvolution.ts';
 
@@ -22,6 +24,14 @@ export interface ExplicitFilter {
   readonly skip?: Initializer | undefined;
   /** Declares the filter [G, K]; the first tap is lag 0. */
   filter(groups: number, context: LayerContext): Tensor;
+}
+
+/** See `LayerType.meaning`: both algorithms compute the same. */
+export function explicitMeaning(
+  { algorithm: _, block: __, ...given }: HyenaOptions & Pick<ExplicitFilter, 'algorithm' | 'block'>,
+  width: number,
+): Meaning {
+  return { ...given, width: innerWidth(given, width) };
 }
 
 /** z_t = Σ_τ h[⌊channel · G / E⌋, τ] · u_{t−τ}, with the last K − 1 inputs as its state `window`. */

@@ -5,6 +5,7 @@ export type {
   LayerResult,
   LayerState,
   LayerType,
+  Meaning,
   OptionIssue,
   RegisteredLayer,
   StateKind,

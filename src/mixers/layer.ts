@@ -53,6 +53,16 @@ export interface OptionIssue {
   readonly message: string;
 }
 
+/** Options by name, plain data. */
+export type Meaning = Readonly<Record<string, unknown>>;
+
+/** Constant factors as they count: as none where all are 1. */
+export function factorsThatCount<F extends Readonly<Record<string, number>>>(
+  scales: F | undefined,
+): F | undefined {
+  return Object.values(scales ?? {}).every((factor) => factor === 1) ? undefined : scales;
+}
+
 /** Sizes at which the conformance suite runs the layer: small enough for finite differences. */
 export interface ConformanceCase<Options> {
   readonly label: string;
@@ -83,6 +93,11 @@ export interface LayerType<Options> {
   /** What the schema cannot know: options against the width and against each other. */
   check(options: Options, width: number): readonly OptionIssue[];
   states(options: Options, shape: StateShape): readonly StateSpec[];
+  /**
+   * The options that decide what the layer computes, none of them left to the width: layers whose meanings are equal give
+   * the same for the same weights. Where weights begin and how the work is cut do not count. Not given: all options.
+   */
+  meaning?(options: Options, width: number): Meaning;
   needsPositions(options: Options): boolean;
   /** One builder for whole sequences, pieces and single tokens (L = 1). */
   forward(x: Tensor, options: Options, context: LayerContext, state?: LayerState): LayerResult;
@@ -98,6 +113,7 @@ export interface RegisteredLayer {
   readonly ownNorm: boolean;
   check(options: unknown, width: number): readonly OptionIssue[];
   states(options: unknown, shape: StateShape): readonly StateSpec[];
+  meaning(options: unknown, width: number): Meaning;
   needsPositions(options: unknown): boolean;
   forward(x: Tensor, options: unknown, context: LayerContext, state?: LayerState): LayerResult;
   readonly conformance: readonly ConformanceCase<unknown>[];
@@ -114,6 +130,10 @@ export function defineLayer<Options>(type: LayerType<Options>): RegisteredLayer 
     ownNorm: type.ownNorm ?? false,
     check: (options, width) => type.check(parse(options), width),
     states: (options, shape) => type.states(parse(options), shape),
+    meaning(options, width) {
+      const given = parse(options);
+      return type.meaning?.(given, width) ?? Object.fromEntries(Object.entries(given ?? {}));
+    },
     needsPositions: (options) => type.needsPositions(parse(options)),
     forward: (x, options, context, state) => type.forward(x, parse(options), context, state),
     conformance: type.conformance,

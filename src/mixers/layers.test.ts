@@ -80,3 +80,32 @@ describe('mlp', () => {
     expect(parameterCount('mlp', { kind: 'relu2', bias: true }, 128)).toBe(2 * 128 * 512 + 512 + 128);
   });
 });
+
+describe('what a layer means', () => {
+  const meaning = (name: string, options: object): unknown => findLayer(name).meaning(options, 32);
+
+  it.each<[string, object, object]>([
+    [
+      'attention',
+      { heads: 4 },
+      { heads: 4, kvHeads: 4, headDim: 8, scales: { input: 1, key: 1, output: 1 } },
+    ],
+    ['mamba1', {}, { dtRank: 2, chunk: 7 }],
+    ['mamba2', { headDim: 8 }, { headDim: 8, heads: 8, expand: 3, decay: [1, 2], normGroups: 1 }],
+    ['hyena-se', {}, { width: 32, algorithm: 'blocked', block: 3 }],
+    ['hyena-mr', {}, { width: 32, algorithm: 'blocked' }],
+    ['hyena-li', {}, { width: 32, chunk: 8 }],
+    ['rg-lru', {}, { width: 32 }],
+    ['mlp', {}, { width: 96 }],
+    ['moe', { router: 'sigmoid' }, { router: 'sigmoid', width: 96, balance: 1e-3 }],
+    ['memory-mamba2', { mlp: {} }, { mlp: { width: 96 }, mamba2: { chunk: 2 } }],
+  ])('%s: what is left to the width or to the machine does not count', (name, options, same) => {
+    expect(meaning(name, same)).toEqual(meaning(name, options));
+  });
+
+  it('tells layers apart that are not the same', () => {
+    expect(meaning('mamba1', { norms: true })).not.toEqual(meaning('mamba1', {}));
+    expect(meaning('attention', { scales: { key: 2 } })).not.toEqual(meaning('attention', {}));
+    expect(meaning('mlp', { kind: 'geglu' })).not.toEqual(meaning('mlp', {}));
+  });
+});

@@ -11,7 +11,7 @@ import { defineLayer } from '../layer.ts';
 import type { OwnMemory } from './memory.ts';
 import { memoryStates, ownMemory, project, rotate, sharedMemory, sightOf } from './memory.ts';
 import type { AttentionOptions } from './options.ts';
-import { attentionOptions, attentionSizes, checkAttention } from './options.ts';
+import { attentionMeaning, attentionOptions, attentionSizes, checkAttention } from './options.ts';
 
 function forward(
   input: Tensor,
@@ -50,6 +50,7 @@ export const attention = defineLayer<AttentionOptions>({
   options: attentionOptions,
   check: checkAttention,
   states: memoryStates,
+  meaning: attentionMeaning,
   needsPositions: (given) => given.rope !== false,
   forward,
   conformance: [

@@ -1,6 +1,7 @@
 /** Options of attention, and what they come to at a width. */
 import { z } from 'zod';
-import type { OptionIssue } from '../layer.ts';
+import type { Meaning, OptionIssue } from '../layer.ts';
+import { factorsThatCount } from '../layer.ts';
 
 const positive = z.number().positive();
 const factor = z.number().default(1);
@@ -66,6 +67,13 @@ export interface AttentionSizes {
 export function attentionSizes(given: AttentionOptions, width: number): AttentionSizes {
   const { heads, kvHeads = heads, headDim = width / heads, valueDim = headDim } = given;
   return { heads, kvHeads, headDim, valueDim, turned: given.rope ? headDim * given.rope.share : 0 };
+}
+
+/** See `LayerType.meaning`. */
+export function attentionMeaning(given: AttentionOptions, width: number): Meaning {
+  const { kvHeads, headDim, valueDim } = attentionSizes(given, width);
+  const { bias, outputBias = bias, scales } = given;
+  return { ...given, kvHeads, headDim, valueDim, outputBias, scales: factorsThatCount(scales) };
 }
 
 /** What the schema cannot know. */

@@ -7,7 +7,7 @@ import { parameter } from '../../nn/index.ts';
 import { activation, modalConvolution, scale } from '../../ops/index.ts';
 import { carriedDocument } from '../carriedDocument.ts';
 import type { InnerFilter } from '../hyena.ts';
-import { hyena, hyenaOptions, hyenaStates } from '../hyena.ts';
+import { hyena, hyenaOptions, hyenaStates, innerWidth } from '../hyena.ts';
 import { defineLayer, stateTensor } from '../layer.ts';
 
 const options = z.strictObject({
@@ -61,6 +61,7 @@ export const hyenaLi = defineLayer<Options>({
   options,
   check: () => [],
   states: (given, shape) => hyenaStates(given, filterOf(given), shape),
+  meaning: ({ chunk: _, ...given }, width) => ({ ...given, width: innerWidth(given, width) }),
   needsPositions: () => false,
   forward: (x, given, context, state) => hyena(x, given, filterOf(given), context, state),
   conformance: [

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { fixedTensor, parameter } from '../../nn/index.ts';
 import { multiply } from '../../ops/index.ts';
-import { explicitFilter } from '../explicitFilter.ts';
+import { explicitFilter, explicitMeaning } from '../explicitFilter.ts';
 import type { InnerFilter } from '../hyena.ts';
 import { checkGroups, hyena, hyenaOptions, hyenaStates } from '../hyena.ts';
 import type { OptionIssue } from '../layer.ts';
@@ -64,6 +64,7 @@ export const hyenaMr = defineLayer<Options>({
   options,
   check,
   states: (given, shape) => hyenaStates(given, filterOf(given), shape),
+  meaning: explicitMeaning,
   needsPositions: () => false,
   forward: (x, given, context, state) => hyena(x, given, filterOf(given), context, state),
   conformance: [

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { parameter } from '../../nn/index.ts';
-import { explicitFilter } from '../explicitFilter.ts';
+import { explicitFilter, explicitMeaning } from '../explicitFilter.ts';
 import type { InnerFilter } from '../hyena.ts';
 import { checkGroups, hyena, hyenaOptions, hyenaStates } from '../hyena.ts';
 import { defineLayer } from '../layer.ts';
@@ -39,6 +39,7 @@ export const hyenaSe = defineLayer<Options>({
   options,
   check: checkGroups,
   states: (given, shape) => hyenaStates(given, filterOf(given), shape),
+  meaning: explicitMeaning,
   needsPositions: () => false,
   forward: (x, given, context, state) => hyena(x, given, filterOf(given), context, state),
   conformance: [

@@ -43,8 +43,12 @@ interface Sizes {
 function sizes(given: Options, width: number): Sizes {
   return {
     inner: given.expand * width,
-    rank: given.dtRank === 'auto' ? Math.ceil(width / 16) : given.dtRank,
+    rank: rankOf(given, width),
   };
+}
+
+function rankOf({ dtRank }: Pick<Options, 'dtRank'>, width: number): number {
+  return dtRank === 'auto' ? Math.ceil(width / 16) : dtRank;
 }
 
 function check(given: Options, width: number): OptionIssue[] {
@@ -141,6 +145,9 @@ export const mamba1 = defineLayer<Options>({
   options,
   check,
   states,
+  meaning({ chunk: _, ...given }, width) {
+    return { ...given, dtRank: rankOf(given, width) };
+  },
   needsPositions: () => false,
   forward,
   conformance: [

@@ -10,7 +10,7 @@ import { linear, norm, outputProjection, parameter, scaled } from '../../nn/inde
 import { glu, multiplyChannels, reshape, rmsNorm, ssd } from '../../ops/index.ts';
 import { carriedDocument, documentStates } from '../carriedDocument.ts';
 import type { LayerResult, LayerState, OptionIssue, StateShape, StateSpec } from '../layer.ts';
-import { defineLayer, stateTensor } from '../layer.ts';
+import { defineLayer, factorsThatCount, stateTensor } from '../layer.ts';
 import type { ShortConvolution } from '../shortConvolution.ts';
 import { shortConvolution, windowState } from '../shortConvolution.ts';
 import { timeStepBias } from '../timeStep.ts';
@@ -220,6 +220,11 @@ export const mamba2 = defineLayer<Options>({
   options,
   check,
   states,
+  meaning(given, width) {
+    const { chunk: _, decay: __, expand: ___, ...rest } = given;
+    const { heads, normGroups } = sizes(given, width);
+    return { ...rest, heads, normGroups, scales: factorsThatCount(given.scales) };
+  },
   needsPositions: () => false,
   forward,
   conformance: [

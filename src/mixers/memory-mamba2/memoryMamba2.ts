@@ -143,6 +143,12 @@ export const memoryMamba2 = defineLayer<Options>({
   ownNorm: true,
   check,
   states,
+  meaning(given, width) {
+    const parts = (Object.keys(inside) as Inside[]).map((name) => {
+      return [name, inside[name].meaning(given[name], width)] as const;
+    });
+    return { ...given, ...Object.fromEntries(parts) };
+  },
   needsPositions: (given) => attention.needsPositions(given.attention),
   forward,
   conformance: [

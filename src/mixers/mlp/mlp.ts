@@ -4,7 +4,7 @@ import type { Tensor } from '../../graph/index.ts';
 import type { LayerContext } from '../../nn/index.ts';
 import { linear, outputProjection } from '../../nn/index.ts';
 import { defaultHidden, hiddenKind, hiddenUnits } from '../hiddenUnits.ts';
-import { defineLayer } from '../layer.ts';
+import { defineLayer, factorsThatCount } from '../layer.ts';
 
 const options = z.strictObject({
   kind: hiddenKind.default('swiglu'),
@@ -34,6 +34,11 @@ export const mlp = defineLayer<Options>({
   options,
   check: () => [],
   states: () => [],
+  meaning: (given, width) => ({
+    ...given,
+    width: given.width ?? defaultHidden(given.kind, width),
+    scales: factorsThatCount(given.scales),
+  }),
   needsPositions: () => false,
   forward(x, given, context, state) {
     const { bias, scales: { output: scale = 1 } = {} } = given;

@@ -125,6 +125,11 @@ export const moe = defineLayer<Options>({
   options,
   check,
   states: () => [],
+  meaning: (given, width) => ({
+    ...given,
+    width: given.width ?? defaultHidden(given.kind, width),
+    balance: balanceOf(given),
+  }),
   needsPositions: () => false,
   forward(x, given, context, state) {
     const output = forward(x, given, context);

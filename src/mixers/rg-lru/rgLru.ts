@@ -104,6 +104,7 @@ export const rgLru = defineLayer<Options>({
   options,
   check,
   states,
+  meaning: (given, width) => ({ ...given, width: featuresOf(given, width) }),
   needsPositions: () => false,
   forward,
   conformance: [

@@ -4,6 +4,7 @@
  * comes to.
  */
 import type { LayerChoice } from '../../blocks/index.ts';
+import { findLayer } from '../../mixers/index.ts';
 import type { ModelConfig } from '../config.ts';
 import { modelFields } from '../config.ts';
 import { describeValue } from '../configIssues.ts';
@@ -11,72 +12,9 @@ import type { PlacedBlock, PlacedLayer } from './family.ts';
 import type { Json } from './fields.ts';
 import { placedBlocks } from './placed.ts';
 
-/** Options as far as they are numbers; the others are not looked at as such. */
-type Numbers = Readonly<Record<string, number>>;
-
-interface Meaning {
-  /** Options that do not change the function. */
-  readonly free?: readonly string[];
-  /** Fills in what an absent option comes to at a width. */
-  complete?(options: Numbers, width: number): Json;
-}
-
-const meanings: Readonly<Record<string, Meaning | undefined>> = {
-  attention: {
-    complete(options, width) {
-      const { heads, kvHeads = heads, headDim = width / heads, valueDim = headDim, bias } = options;
-      return { kvHeads, headDim, valueDim, outputBias: options.outputBias ?? bias };
-    },
-  },
-  mamba1: {
-    free: ['chunk'],
-    complete: ({ dtRank }, width) => ({
-      dtRank: Number.isInteger(dtRank) ? dtRank : Math.ceil(width / 16),
-    }),
-  },
-  mamba2: {
-    free: ['chunk', 'decay', 'expand'],
-    complete: ({ heads, headDim, expand, groups, normGroups = groups }, width) => ({
-      heads: heads ?? (expand * width) / headDim,
-      normGroups,
-    }),
-  },
-  'memory-mamba2': {
-    complete: (options, width) =>
-      Object.fromEntries(
-        ['attention', 'mlp', 'mamba2'].map((type) => {
-          const inner = (options as Json)[type] as Json;
-          return [type, fullOptions({ type, options: inner }, width)];
-        }),
-      ),
-  },
-  'rg-lru': { complete: (options, width) => ({ width: options.width ?? width }) },
-  mlp: { complete: (options, width) => ({ width: hiddenWidth(options, width) }) },
-  moe: {
-    complete: (options, width) => ({
-      width: hiddenWidth(options, width),
-      balance: options.balance ?? (String(options.router) === 'sigmoid' ? 1e-3 : 0),
-    }),
-  },
-};
-
-function hiddenWidth({ kind, width: given }: Numbers, width: number): number {
-  const hidden = String(kind) === 'relu2' ? 4 * width : (8 * width) / 3;
-  return given ?? Math.ceil(hidden / 16) * 16;
-}
-
 /** All options of a layer that matter, none of them left to the width. */
 export function fullOptions({ type, options }: Pick<LayerChoice, 'type' | 'options'>, width: number): Json {
-  const { free = [], complete } = meanings[type] ?? {};
-  const filled = { ...options, ...complete?.(options as Numbers, width) };
-  const matters = ([key, value]: [string, unknown]): boolean =>
-    !free.includes(key) && !(key === 'scales' && isNeutral(value));
-  return Object.fromEntries(Object.entries(filled).filter(matters));
-}
-
-/** Factors that are all 1 are as good as none. */
-function isNeutral(scales: unknown): boolean {
-  return Object.values(scales ?? {}).every((factor) => factor === 1);
+  return findLayer(type).meaning(options, width);
 }
 
 /** Fields of a configuration that other names, the blocks, or nothing at all stand for. */
