@@ -29,7 +29,9 @@ const names = new Set([
 /** The texts in quotes that are a name, or a pattern with one, outside comments. */
 function namesIn(code: string): readonly string[] {
   const plain = code.replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '');
-  const literals = [...plain.matchAll(/'([^'\n]*)'/g)].map(([, text = '']) => text);
+  // Quotes inside other quotes are talk, such as the examples of a help text.
+  const quoted = /'((?:[^'\n\\]|\\.)*)'|"(?:[^"\n\\]|\\.)*"|`(?:[^`\\]|\\.)*`/g;
+  const literals = [...plain.matchAll(quoted)].map(([, text = '']) => text);
   return literals.flatMap((text) => {
     const pattern = /^[\w\s()&|*+-]+$/.test(text) && /[&|*+]/.test(text);
     return (pattern ? text.split(/[\s()&|*+]+/) : [text]).filter((word) => names.has(word));
@@ -49,6 +51,7 @@ describe('names of architectures', () => {
       'attention',
       'mlp',
     ]);
+    expect(namesIn("help(\"say 'mlp'\", `or 'moe'`)")).toEqual([]);
     expect(namesIn("fail('there is no branch'); pick('mamba')")).toEqual([]);
   });
 
