@@ -98,7 +98,7 @@ def main():
         'batch': arguments.batch,
         'length': arguments.length,
         'threads': torch.get_num_threads(),
-        'secondsPerStep': measured,
+        'seconds': measured,
         'medianSecondsPerStep': statistics.median(measured),
         'tokensPerSecond': tokens / statistics.median(measured),
         'losses': losses,

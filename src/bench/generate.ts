@@ -47,7 +47,7 @@ export interface GenerationBenchResult {
   readonly recorders: readonly ProfileRecorder[];
 }
 
-interface Visit {
+export interface StepVisit {
   readonly seconds: readonly number[];
   readonly work: Work;
   readonly memory: NonNullable<Measurement['memory']>;
@@ -89,12 +89,13 @@ export async function benchGeneration(bench: GenerationBench): Promise<Generatio
 const warmup = 2;
 const profiledRuns = 5;
 
-async function measureStep(
+/** Opens the step, measures it after a warm-up, and closes it. */
+export async function measureStep(
   subject: GenerationSubject,
   executor: Executor,
   samples: number,
   profile: boolean,
-): Promise<Visit> {
+): Promise<StepVisit> {
   const { program, parameters, shadows, states, modelFlops } = stepProgram(subject, executor.threads);
   const planned = planMemory([program]);
   checkMemory(planned, 'Give smaller --positions or a smaller --batch.');

@@ -4,6 +4,7 @@ import { compareCommand } from './bench/compare.ts';
 import { generateCommand } from './bench/generate.ts';
 import { lanesCommand } from './bench/lanes.ts';
 import { operatorsCommand } from './bench/operators.ts';
+import { peersCommand } from './bench/peers.ts';
 import { scalingCommand } from './bench/scaling.ts';
 import { trainCommand } from './bench/train.ts';
 
@@ -15,6 +16,7 @@ export function command(): Command {
     .addCommand(operatorsCommand())
     .addCommand(lanesCommand())
     .addCommand(scalingCommand())
+    .addCommand(peersCommand())
     .addCommand(compareCommand())
     .addHelpText(
       'after',
