@@ -6,7 +6,8 @@ import type { StateBinding } from '../blocks/index.ts';
 import { compile, lowerPrecision, optimize } from '../compiler/index.ts';
 import { Graph } from '../graph/index.ts';
 import { buildModel } from '../models/build.ts';
-import { linearCrossEntropy, matmul, splitPositions } from '../ops/index.ts';
+import { logitsOf, lossOf } from '../models/head.ts';
+import { splitPositions } from '../ops/index.ts';
 import type { EvaluatedModel, EvaluationProgram } from './model.ts';
 
 export interface ScoringOptions {
@@ -45,12 +46,11 @@ export function scoringProgram(model: EvaluatedModel, options: ScoringOptions): 
     if (read === 'losses') {
       const targets = graph.source('input', 'targets', [rows, length], 'int32');
       const weights = graph.source('input', 'weights', [rows, length]);
-      const given = { x: built.hidden, w: built.head, targets, weights };
-      graph.output('tokenLoss', linearCrossEntropy(given, { chunk: lossChunk }).tokenLoss);
+      graph.output('tokenLoss', lossOf(built, targets, weights, lossChunk).tokenLoss);
     } else if (read !== 'nothing') {
       const [last] =
         read === length ? [built.hidden] : splitPositions(built.hidden, [[[length - read, length]]]);
-      graph.output('logits', matmul(last, built.head, { transposeB: true }));
+      graph.output('logits', logitsOf(built, last));
     }
   });
   const lowered = precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;

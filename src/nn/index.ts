@@ -1,4 +1,5 @@
 export type { Adaptation } from './adaptation.ts';
+export { adapt } from './adaptation.ts';
 export type { Adapters } from './adapters.ts';
 export type { LayerContext } from './context.ts';
 export { fixedTensor, parameter } from './context.ts';

@@ -20,6 +20,7 @@ import { buildModel } from '../models/build.ts';
 import type { ModelConfig } from '../models/config.ts';
 import { lossOf } from '../models/head.ts';
 import type { Adaptation, ParameterSpec } from '../nn/index.ts';
+import { adapt } from '../nn/index.ts';
 import { accumulate } from '../ops/index.ts';
 import type { FrozenTrainConfig, Precision } from './config.ts';
 import { addUpdate } from './update.ts';
@@ -128,13 +129,6 @@ function finish(
   { precision, threads, lanes }: Pick<ProgramConfig, 'precision' | 'threads' | 'lanes'>,
 ): Program {
   return compile(optimize(graph, precision), { name, threads, lanes });
-}
-
-/** Assigns the new values of fixed tensors. */
-function adapt(graph: Graph, adaptations: readonly Adaptation[]): void {
-  graph.at({ path: 'adapt', direction: 'update' }, () => {
-    for (const { target, observed, rule } of adaptations) graph.assign(target, rule(target, observed));
-  });
 }
 
 /** What adaptations read, summed over the parts of a step: one buffer per fixed tensor. */

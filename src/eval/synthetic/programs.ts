@@ -15,9 +15,10 @@ import type { Tensor } from '../../graph/index.ts';
 import { Graph } from '../../graph/index.ts';
 import { buildModel } from '../../models/build.ts';
 import type { ModelConfig } from '../../models/config.ts';
+import { logitsOf, lossOf } from '../../models/head.ts';
 import type { LayerContext, ParameterSpec } from '../../nn/index.ts';
-import { ParameterList } from '../../nn/index.ts';
-import { embedding, linearCrossEntropy, matmul, reshape } from '../../ops/index.ts';
+import { adapt, ParameterList } from '../../nn/index.ts';
+import { embedding, reshape } from '../../ops/index.ts';
 import type { Precision } from '../../train/index.ts';
 import type { UpdateOptions } from '../../train/update.ts';
 import { addUpdate } from '../../train/update.ts';
@@ -58,7 +59,7 @@ export function syntheticPrograms(
   const targets = graph.source('input', 'targets', [batch, places], 'int32');
   const weights = graph.source('input', 'weights', [batch, places]);
   const { loss } = graph.scope('loss', () =>
-    linearCrossEntropy({ x: asked.hidden, w: head, targets, weights }, { chunk: lossChunk }),
+    lossOf({ ...head, hidden: asked.hidden }, targets, weights, lossChunk),
   );
   const flopsPerStep = 3 * graphCost(graph).model;
   const trained = parameters.filter(({ fixed }) => !fixed);
@@ -89,7 +90,7 @@ export function syntheticPrograms(
 export function testProgram(task: SyntheticTask, model: ModelConfig, options: SyntheticOptions): Program {
   const { precision, threads, batch } = options;
   const { graph, asked, head } = answers(task, model, batch, 'test');
-  graph.output('logits', matmul(asked.hidden, head, { transposeB: true }));
+  graph.output('logits', logitsOf(head, asked.hidden));
   const lowered = precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
   return compile(optimize(lowered, precision), { name: `test ${task.name}`, threads });
 }
@@ -100,6 +101,7 @@ function answers(task: SyntheticTask, model: ModelConfig, batch: number, split: 
   const graph = new Graph();
   const training = split === 'train';
   const built = buildModel(graph, model, { batch, length, documents: false, training });
+  adapt(graph, built.adaptations);
   const own = new ParameterList();
   const { width } = model;
   const context: LayerContext = {
@@ -119,5 +121,5 @@ function answers(task: SyntheticTask, model: ModelConfig, batch: number, split: 
   const chosen = graph.source('input', 'places', [batch, places], 'int32');
   const flat = reshape(hidden, [batch * length, width]);
   const asked = { batch, places, hidden: embedding(flat, chosen) };
-  return { graph, asked, head: built.head, parameters: [...built.parameters, ...own.specs] };
+  return { graph, asked, head: built, parameters: [...built.parameters, ...own.specs] };
 }

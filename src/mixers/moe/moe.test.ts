@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { compile, storeKey } from '../../compiler/index.ts';
 import type { Adaptation } from '../../nn/index.ts';
+import { adapt } from '../../nn/index.ts';
 import { relativeError } from '../../ops/sequenceTesting.ts';
 import { createReferenceExecutor } from '../../runtime/index.ts';
 import type { Run } from '../testing.ts';
@@ -79,9 +80,7 @@ describe('moe', () => {
       const x = context.graph.source('input', 'x', [1, 6, 3]);
       const told = training ? { ...context, adaptations } : context;
       context.graph.output('y', moe.forward(x, options, told).output);
-      for (const { target, observed, rule } of adaptations) {
-        context.graph.assign(target, rule(target, observed));
-      }
+      adapt(context.graph, adaptations);
       return context;
     };
     expect(build(false).graph.assignments.size).toBe(0);
