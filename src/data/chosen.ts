@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { BraidError } from '../graph/index.ts';
 import type { Manifest } from './shards/manifest.ts';
 import { finishedManifest } from './shards/source.ts';
-import { findTokenizer, type Tokenizer } from './tokenizer.ts';
+import { findTokenizer, type Tokenizer, tokenizerOfTheShards } from './tokenizer.ts';
 
 export interface WeightedFolder {
   readonly folder: string;
@@ -28,13 +28,13 @@ export function tokenizerOf({ tokenizer: name, shards, tokenizerIdentity }: Toke
   const made = shardFolders(shards ?? []).map(({ folder }) =>
     tokenizerOfShards(folder, finishedManifest(folder)),
   );
-  if (name === 'shards' && made.length === 0) {
+  if (name === tokenizerOfTheShards && made.length === 0) {
     throw new BraidError(
       'config',
       "data.tokenizer is 'shards', but there are no shards. Give data.shards, or name a tokenizer.",
     );
   }
-  const tokenizer = name === 'shards' ? made[0] : findTokenizer(name);
+  const tokenizer = name === tokenizerOfTheShards ? made[0] : findTokenizer(name);
   for (const [index, { identity, name: other }] of made.entries()) {
     if (identity === tokenizer.identity) continue;
     throw new BraidError(

@@ -2,8 +2,12 @@
  * From text to token numbers and back. A tokenizer works on bytes, so that any file survives the way there and back;
  * text is UTF-8.
  */
+import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BraidError } from '../graph/index.ts';
+import { huggingFaceTokenizer } from './tokenizers/huggingFace.ts';
+import { tiktoken, tiktokenPrefix } from './tokenizers/tiktoken.ts';
+import { tokenizerPath } from './tokenizers/tokenizerFile.ts';
 
 export interface Tokenizer {
   readonly name: string;
@@ -69,22 +73,31 @@ function refuseText(): never {
   );
 }
 
-const tokenizers: readonly Tokenizer[] = [byteTokenizer, noTokenizer];
+const simple: readonly Tokenizer[] = [byteTokenizer, noTokenizer];
 
+/** Tokenizers take a while to build, and a command asks for its own several times. */
+const built = new Map<string, Tokenizer>();
+
+/** `bytes`, `none`, `tiktoken:NAME`, or a Hugging Face `tokenizer.json` or the folder that holds one. */
 export function findTokenizer(name: string): Tokenizer {
-  const found = tokenizers.find((tokenizer) => tokenizer.name === name);
-  if (!found) {
-    const known = tokenizers.map((tokenizer) => `'${tokenizer.name}'`).join(', ');
-    throw new BraidError('config', `data.tokenizer: there is no tokenizer '${name}'. Known: ${known}.`);
-  }
+  const found = simple.find((tokenizer) => tokenizer.name === name);
+  if (found) return found;
+  if (name.startsWith(tiktokenPrefix)) return once(name, () => tiktoken(name.slice(tiktokenPrefix.length)));
+  const path = tokenizerPath(name);
+  return once(`${path} ${statSync(path).mtimeMs}`, () => huggingFaceTokenizer(path));
+}
+
+function once(key: string, build: () => Tokenizer): Tokenizer {
+  const found = built.get(key) ?? build();
+  built.set(key, found);
   return found;
 }
 
+/** Stands for the tokenizer of the shards that a run is trained on. */
+export const tokenizerOfTheShards = 'shards';
+
 /** The same name from any working folder. */
 export function absoluteTokenizer(name: string): string {
-  return isFileName(name) ? resolve(name) : name;
-}
-
-function isFileName(name: string): boolean {
-  return /[\\/]|\.json$/.test(name);
+  const isFile = ![...simple.map((tokenizer) => tokenizer.name), tokenizerOfTheShards].includes(name);
+  return isFile && existsSync(name) ? resolve(name) : name;
 }
