@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { openExecutor } from '../bench/session.ts';
-import { findTokenizer, loadText, textCorpus } from '../data/index.ts';
+import { loadText, textCorpus } from '../data/index.ts';
 import type { Document, EvaluatedModel, EvaluationSettings, Protocol, TaskResult } from '../eval/index.ts';
 import {
   documentsOf,
@@ -80,7 +80,7 @@ export function command(): Command {
     )
     .option('--trials <n>', 'needle: prompts per length and depth', count, 10)
     .option('--limit <n>', 'only the first documents or questions', count)
-    .option('--tokenizer <name>', 'of a Hugging Face folder')
+    .option('--tokenizer <name>', 'of a Hugging Face folder (default: its tokenizer.json)')
     .addOption(
       new Option('--precision <name>', 'default: that of the run; float32').choices(['bfloat16', 'float32']),
     )
@@ -97,7 +97,7 @@ export function command(): Command {
       `\nTasks: ${taskNames.join(', ')}.\n\nExamples:\n  braid evaluate runs/flowhn-chunks-nano\n` +
         '  braid evaluate runs/mamba1-nano --tasks perplexity,positions --text book.txt --window 512 --stride 128\n' +
         '  braid evaluate runs/llama-135m --tasks piqa,arc_easy,boolq --docs documents --items answers.jsonl\n' +
-        '  braid evaluate mamba-130m-hf --tokenizer bytes --text book.txt',
+        '  braid evaluate mamba-130m-hf --text book.txt',
     )
     .action(run);
 }
@@ -113,8 +113,6 @@ interface Opened {
   readonly model: EvaluatedModel;
   /** Tokens that it was trained to read at once. */
   readonly length: number;
-  /** The token before every text. */
-  readonly begin: number;
   readonly run?: Run;
 }
 
@@ -149,7 +147,7 @@ async function run(folder: string, options: Options): Promise<void> {
 }
 
 async function open(folder: string, options: Options): Promise<Opened> {
-  const { precision = 'float32', tokenizer = 'none', executor: name } = options;
+  const { precision = 'float32', tokenizer, executor: name } = options;
   if (isRun(folder)) {
     const run = openRun(folder);
     if (options.tokenizer !== undefined) {
@@ -159,9 +157,8 @@ async function open(folder: string, options: Options): Promise<Opened> {
     const model = await loadModel(run, executor, (message) => process.stderr.write(`${message}\n`));
     const chosen = options.precision ?? run.config.train.precision;
     return {
-      model: { ...model, precision: chosen },
+      model: { ...model, precision: chosen, begin: model.tokenizer.separator, beginsContexts: true },
       length: run.config.train.length,
-      begin: model.tokenizer.separator,
       run,
     };
   }
@@ -172,8 +169,8 @@ async function open(folder: string, options: Options): Promise<Opened> {
     );
   }
   const { executor } = openExecutor({ executor: name ?? 'native', threads: 0, precision });
-  const model = await loadFolder(folder, { executor, precision, tokenizer: findTokenizer(tokenizer) });
-  return { model, length: folderLength(folder), begin: model.tokenizer.separator };
+  const model = await loadFolder(folder, { executor, precision, tokenizer });
+  return { model, length: folderLength(folder) };
 }
 
 async function runTask(task: string, opened: Opened, options: Options, more: More): Promise<TaskResult> {
@@ -189,7 +186,6 @@ async function runTask(task: string, opened: Opened, options: Options, more: Mor
       parts: options.parts,
       limit: options.limit,
       protocol: options.protocol,
-      begin: opened.begin,
       documents: () => texts(opened, options),
       questionsFile: (choice) => questionsFile(choice, options.tasks, options.docs),
       onProgress: (done, total) => progress.update(done, total),

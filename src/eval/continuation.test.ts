@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { byteTokenizer } from '../data/index.ts';
 import { encodePair, encodeReleased } from './continuation.ts';
 
-const encoding = { tokenizer: byteTokenizer, begin: 256, length: 100 };
+const encoding = { tokenizer: byteTokenizer, begin: 256, beginsContexts: true, length: 100 };
 const text = (tokens: Int32Array) => Buffer.from(byteTokenizer.decode(tokens)).toString();
 
 describe('a context and its continuation', () => {
@@ -14,7 +14,7 @@ describe('a context and its continuation', () => {
   });
 
   it('without a context follow the token that begins a text', () => {
-    expect(encodePair('', 'ab', { ...encoding, begin: undefined })).toEqual({
+    expect(encodePair('', 'ab', { ...encoding, beginsContexts: false })).toEqual({
       tokens: Int32Array.of(256, 97, 98),
       from: 1,
     });

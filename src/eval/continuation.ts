@@ -25,8 +25,10 @@ export interface ContinuationScorer {
 /** How contexts and continuations become tokens. */
 export interface PairEncoding {
   readonly tokenizer: Tokenizer;
-  /** The token before every text, where the model knows one. */
-  readonly begin: number | undefined;
+  /** The token before every text. */
+  readonly begin: number;
+  /** Whether contexts begin with it too; otherwise only empty ones do. */
+  readonly beginsContexts: boolean;
   /** Tokens that the model reads at most; longer texts lose their beginning. */
   readonly length: number;
 }
@@ -36,13 +38,13 @@ export interface PairEncoding {
  * together and cut where the context alone would end. An empty context is the token that begins a text.
  */
 export function encodePair(context: string, continuation: string, encoding: PairEncoding): Continuation {
-  const { tokenizer, begin } = encoding;
+  const { tokenizer, begin, beginsContexts } = encoding;
   if (context === '') {
     const tokens = tokenizer.encode(continuation);
-    return cut(Int32Array.of(begin ?? tokenizer.separator, ...tokens), 1, encoding);
+    return cut(Int32Array.of(begin, ...tokens), 1, encoding);
   }
   const kept = context.trimEnd();
-  const prefix = begin === undefined ? [] : [begin];
+  const prefix = beginsContexts ? [begin] : [];
   const whole = Int32Array.of(...prefix, ...tokenizer.encode(context + continuation));
   return cut(whole, prefix.length + tokenizer.encode(kept).length, encoding);
 }

@@ -30,8 +30,6 @@ export interface EvaluationSettings extends TextOptions {
   /** Most documents or questions, from the first. */
   readonly limit?: number | undefined;
   readonly protocol: Protocol;
-  /** The token before every text, where the model knows one. */
-  readonly begin: number | undefined;
   /** The text of `perplexity`, `positions` and `needle`. */
   documents(): readonly Document[];
   /** Where the documents of a task of questions lie. */
@@ -146,13 +144,14 @@ async function choice(
   model: EvaluatedModel,
   settings: EvaluationSettings,
 ): Promise<TaskResult> {
-  const { window, begin, protocol, limit, onAnswer } = settings;
+  const { window, protocol, limit, onAnswer } = settings;
   const { questions: read, exported } = readQuestions(task, settings.questionsFile(task));
   const all = protocol === 'flowhn' ? releasedQuestions(task, read, exported) : read;
   const questions = limit === undefined ? all : all.slice(0, limit);
   const scorer = createContinuationScorer(model);
   try {
-    const encoding = { tokenizer: model.tokenizer, begin, length: window };
+    const { tokenizer, begin, beginsContexts } = model;
+    const encoding = { tokenizer, begin, beginsContexts, length: window };
     const answers = await answerQuestions(task, questions, scorer, { ...settings, encoding });
     answers.forEach((answer, index) => {
       onAnswer?.(task, index, recordOf(task, answer));

@@ -14,6 +14,10 @@ export interface EvaluatedModel {
   readonly executor: Executor;
   readonly store: Store;
   readonly tokenizer: Tokenizer;
+  /** The token before every text. */
+  readonly begin: number;
+  /** Whether the contexts of questions begin with it too; otherwise only empty ones do. */
+  readonly beginsContexts: boolean;
 }
 
 export interface EvaluationProgram {

@@ -71,7 +71,7 @@ export async function scoreNeedles(
 }
 
 function prompt(
-  { tokenizer }: EvaluatedModel,
+  { tokenizer, begin: first }: EvaluatedModel,
   hay: readonly number[],
   length: number,
   depth: number,
@@ -80,7 +80,7 @@ function prompt(
   const opening = `The special magic ${draws.pick(cities)} number is:`;
   const number = ` ${draws.between(1_000_000, 10_000_000)}`;
   const encode = (text: string): readonly number[] => [...tokenizer.encode(text)];
-  const begin = [tokenizer.separator, ...encode('<context> ')];
+  const begin = [first, ...encode('<context> ')];
   const needle = encode(` ${opening}${number}. `);
   const end = encode(` </context>\n${opening}`);
   const answer = encode(number);

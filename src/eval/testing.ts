@@ -18,7 +18,16 @@ export function tinyModel(config: Readonly<Record<string, unknown>>, deviation =
     initialize(spec, 1, values);
     data.set(values);
   }
-  return { model, precision: 'float64', threads: 1, executor, store, tokenizer: byteTokenizer };
+  return {
+    model,
+    precision: 'float64',
+    threads: 1,
+    executor,
+    store,
+    tokenizer: byteTokenizer,
+    begin: 256,
+    beginsContexts: true,
+  };
 }
 
 export const tinyAttention = { pattern: 'attention+mlp*2', attention: { heads: 2 }, mlp: { width: 8 } };

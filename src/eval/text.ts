@@ -54,14 +54,14 @@ export function documentsOf(stream: TokenStream, tokenizer: Tokenizer): readonly
   });
 }
 
-/** Bits per byte and perplexity by a sliding window; each document begins with the separator and is read alone. */
+/** Bits per byte and perplexity by a sliding window; each document is read alone, behind the token that begins a text. */
 export async function scoreText(
   model: EvaluatedModel,
   documents: readonly Document[],
   { window, stride, signal, onProgress }: WindowOptions,
 ): Promise<TextScore> {
   const rows = documents.flatMap((document) => {
-    const tokens = withSeparator(document, model.tokenizer);
+    const tokens = withBeginning(document, model);
     return slidingWindows(tokens.length, window, stride).map(({ begin, end, from }) => ({
       tokens: tokens.subarray(begin, end + 1),
       from: from - begin,
@@ -140,7 +140,7 @@ export async function scorePositions(
   let done = 0;
   try {
     const rows = long.map((document) => ({
-      tokens: withSeparator(document, model.tokenizer).subarray(0, length + 1),
+      tokens: withBeginning(document, model).subarray(0, length + 1),
       from: 1,
     }));
     await scorer.score(rows, (_, losses) => {
@@ -161,6 +161,9 @@ export async function scorePositions(
   return { length, documents: long.length, parts: scores };
 }
 
-function withSeparator({ tokens }: Document, { separator }: Tokenizer): Int32Array {
-  return Int32Array.of(separator, ...tokens);
+function withBeginning({ tokens }: Document, { begin }: EvaluatedModel): Int32Array {
+  const all = new Int32Array(tokens.length + 1);
+  all[0] = begin;
+  all.set(tokens, 1);
+  return all;
 }

@@ -19,11 +19,12 @@ import lm_eval
 import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks._yaml_loader import load_yaml
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, MambaConfig, MambaForCausalLM, PreTrainedTokenizerFast
 
 DOCUMENTS = 24
 BEGIN = '<|begin|>'
+END = '<|endoftext|>'
 TASKS = {
     'piqa': 'piqa/piqa.yaml',
     'arc_easy': 'arc/arc_easy.yaml',
@@ -109,6 +110,19 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=BEGIN, pad_token=BEGIN)
 
 
+def merging_tokenizer(out: Path) -> PreTrainedTokenizerFast:
+    """Byte-level BPE as GPT-2's, learned from the documents; no token begins a text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=384, special_tokens=[END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
+    )
+    tokenizer.train([str(out / f'{task}.jsonl') for task in TASKS], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=END)
+
+
 def llama():
     # Short, so that some documents lose their beginning.
     config = LlamaConfig(
@@ -120,8 +134,8 @@ def llama():
 
 def mamba():
     config = MambaConfig(
-        vocab_size=257, hidden_size=16, state_size=4, num_hidden_layers=2, use_cache=False,
-        bos_token_id=256, eos_token_id=256, pad_token_id=None, residual_in_fp32=True,
+        vocab_size=384, hidden_size=16, state_size=4, num_hidden_layers=2, use_cache=False,
+        bos_token_id=0, eos_token_id=0, pad_token_id=None, residual_in_fp32=True,
     )
     return MambaForCausalLM(config)
 
@@ -149,8 +163,8 @@ def task_config(task: str, out: Path) -> dict:
     }
 
 
-def score(model, out: Path) -> dict:
-    wrapped = HFLM(pretrained=model, tokenizer=byte_tokenizer(), batch_size=1)
+def score(model, tokenizer: PreTrainedTokenizerFast, out: Path) -> dict:
+    wrapped = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
     results = lm_eval.simple_evaluate(
         model=wrapped, tasks=[task_config(task, out) for task in TASKS], log_samples=True, bootstrap_iters=1000,
     )
@@ -175,11 +189,13 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(1)
     write_documents(out)
-    for name, build in {'llama': llama, 'mamba': mamba}.items():
+    pairs = {'llama': (llama, byte_tokenizer()), 'mamba': (mamba, merging_tokenizer(out))}
+    for name, (build, tokenizer) in pairs.items():
         model = with_random_weights(build())
         model.save_pretrained(out / name)
         Path(out, name, 'generation_config.json').unlink(missing_ok=True)
-        found = score(model, out)
+        tokenizer.backend_tokenizer.save(str(out / name / 'tokenizer.json'))
+        found = score(model, tokenizer, out)
         Path(out, f'{name}.json').write_text(json.dumps(found, indent=None, separators=(',', ':')) + '\n')
         print(name, {task: result['figures'] for task, result in found.items()})
 

@@ -160,7 +160,7 @@ function recorder(): ContinuationScorer & { readonly seen: string[] } {
 }
 
 describe('the protocol of the released scripts', () => {
-  const encoding = { tokenizer: byteTokenizer, begin: 256, length: 100 };
+  const encoding = { tokenizer: byteTokenizer, begin: 256, beginsContexts: true, length: 100 };
 
   it('takes punctuation off the choices of ARC, but not off their length', async () => {
     const scorer = recorder();

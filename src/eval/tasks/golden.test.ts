@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { byteTokenizer } from '../../data/index.ts';
 import { createExecutor, inspectNative } from '../../runtime/index.ts';
 import type { ContinuationScorer } from '../continuation.ts';
 import { folderLength, loadFolder } from '../folder.ts';
@@ -32,7 +31,6 @@ describe.each(['llama', 'mamba'])('%s', (name) => {
     model = await loadFolder(`${folder}${name}`, {
       executor: createExecutor(executor, { threads: 2 }),
       precision: 'float32',
-      tokenizer: byteTokenizer,
     });
     scorer = new PrefixScorer(model);
   });
@@ -47,7 +45,7 @@ describe.each(['llama', 'mamba'])('%s', (name) => {
     const { questions } = readQuestions(task, `${folder}${task.name}.jsonl`);
     const answers = await answerQuestions(task, questions, scorer, {
       protocol: 'harness',
-      encoding: { tokenizer: byteTokenizer, begin: byteTokenizer.separator, length },
+      encoding: { ...model, length },
     });
     expect(answers.length).toBe(items.length);
     answers.forEach(({ scores }, index) => {
