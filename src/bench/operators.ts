@@ -89,10 +89,11 @@ async function measureLayer(
   await withProgram(program, executor, async (loaded) => {
     await loaded.run();
     for (let run = 0; run < samples; run++) {
-      const { seconds, calls = [] } = await loaded.run({ profile: true });
+      const statistics = await loaded.run({ profile: true });
+      const { seconds, calls = [] } = statistics;
       whole.push(seconds);
       inner.push(sum(calls.map((time) => (isInner(program, time.call) ? time.seconds : 0))));
-      if (calls.length > 0) recorder.add(calls, seconds);
+      recorder.add(statistics);
     }
   });
   const subject = (part: string): Subject => ({ layer: layer.name, part, phase, batch, length });

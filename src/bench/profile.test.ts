@@ -41,16 +41,15 @@ describe('a profile', () => {
   const recorder = new ProfileRecorder(program);
   const place = (path: string) => program.calls.findIndex((call) => call.path === path);
   for (const factor of [1, 3, 2]) {
-    recorder.add(
-      program.calls.map((_, call) => ({ call, start: call, seconds: factor * (call + 1) })),
-      10 * factor,
-    );
+    const calls = program.calls.map((_, call) => ({ call, start: call, seconds: factor * (call + 1) }));
+    recorder.add({ calls, seconds: 10 * factor }, 10 * factor + 1);
   }
 
   it('takes medians over the runs and groups by operation and layer', () => {
-    const { seconds, runs, operations, layers } = recorder.profile(roundMachine);
+    const { seconds, hostSeconds, runs, operations, layers } = recorder.profile(roundMachine);
     expect(runs).toBe(3);
     expect(seconds).toBe(20);
+    expect(hostSeconds).toBe(1);
     expect(operations.map(({ name }) => name).sort()).toEqual(['add', 'matmul (float32)', 'scale']);
     const left = layers.find(({ name }) => name === 'left');
     expect(left?.seconds).toBe(2 * (place('left') + 1));

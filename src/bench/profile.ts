@@ -4,7 +4,7 @@
  * measured bandwidth, whichever is longer; a call on a share of the threads has that share of both.
  */
 import type { Program, ProgramCall } from '../compiler/index.ts';
-import type { CallTime } from '../runtime/executor.ts';
+import type { CallTime, RunStatistics } from '../runtime/executor.ts';
 import type { Machine } from './machine.ts';
 import { peakAt } from './measurement.ts';
 import { quantile, sum } from './statistics.ts';
@@ -44,6 +44,8 @@ export interface Profile {
   readonly runs: number;
   /** Median time of a whole run with the clock read at every call. */
   readonly seconds: number;
+  /** Median time that the host spent around the run: inputs, the call into native code, the way back. */
+  readonly hostSeconds: number;
   readonly operations: readonly ProfileRow[];
   readonly layers: readonly ProfileRow[];
 }
@@ -54,6 +56,7 @@ export class ProfileRecorder {
   readonly #places: readonly { readonly lane: number; readonly threadShare: number }[];
   readonly #times: number[][];
   readonly #totals: number[] = [];
+  readonly #host: number[] = [];
   #last: readonly CallTime[] = [];
 
   constructor(program: Program) {
@@ -62,10 +65,12 @@ export class ProfileRecorder {
     this.#times = program.calls.map(() => []);
   }
 
-  add(calls: readonly CallTime[], seconds: number): void {
+  /** @param wall seconds from the host's point of view; not given: as long as the run itself */
+  add({ calls = [], seconds }: Pick<RunStatistics, 'calls' | 'seconds'>, wall: number = seconds): void {
     for (const time of calls) this.#times[time.call].push(time.seconds);
     this.#last = calls;
     this.#totals.push(seconds);
+    this.#host.push(wall - seconds);
   }
 
   get runs(): number {
@@ -96,6 +101,7 @@ export class ProfileRecorder {
       program: this.program.name,
       runs: this.runs,
       seconds: quantile(this.#totals, 0.5),
+      hostSeconds: quantile(this.#host, 0.5),
       operations: group(calls, machine, operationName),
       layers: group(calls, machine, ({ path }) => path || 'model'),
     };

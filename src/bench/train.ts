@@ -2,7 +2,7 @@
 import { streamOf } from '../data/index.ts';
 import type { ModelConfig } from '../models/index.ts';
 import { randomStream } from '../nn/random.ts';
-import type { Executor } from '../runtime/index.ts';
+import type { Executor, RunStatistics } from '../runtime/index.ts';
 import type { FrozenTrainConfig, TrainingPrograms } from '../train/index.ts';
 import { Trainer, tokensPerStep } from '../train/index.ts';
 import type { Effort, Machine } from './machine.ts';
@@ -12,7 +12,7 @@ import type { OneDnn } from './onednn.ts';
 import { ProfileRecorder } from './profile.ts';
 import { workOf } from './programWork.ts';
 import { inRounds, shareSamples } from './rounds.ts';
-import { type Spread, spread } from './statistics.ts';
+import { type Spread, spread, sum } from './statistics.ts';
 
 export interface TrainingSubject {
   readonly subject: Subject;
@@ -136,11 +136,16 @@ export async function measureTraining(options: VisitOptions): Promise<TrainingVi
 async function profileSteps(trainer: Trainer): Promise<ProfileRecorder> {
   const recorder = new ProfileRecorder(trainer.programs.step);
   for (let step = 0; step < profiledSteps; step++) {
+    const observed: RunStatistics[] = [];
+    const begin = performance.now();
     await trainer.step({
-      observe: (program, { calls, seconds }) => {
-        if (program === recorder.program && calls) recorder.add(calls, seconds);
+      observe: (program, statistics) => {
+        if (program === recorder.program) observed.push(statistics);
       },
     });
+    const wall = (performance.now() - begin) / 1000;
+    const inside = sum(observed.map(({ seconds }) => seconds));
+    for (const run of observed) recorder.add(run, run.seconds + (wall - inside) / observed.length);
   }
   return recorder;
 }

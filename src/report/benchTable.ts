@@ -182,9 +182,10 @@ export function profileRows(rows: readonly ProfileRow[], most = 25): Row[] {
   ];
 }
 
-export function profileNote({ program, runs, seconds }: Profile): string {
+export function profileNote({ program, runs, seconds, hostSeconds }: Profile): string {
   return (
-    `Program '${program}', ${runs} runs with the clock read at every call, ${formatSeconds(seconds)} each. × roofline: time over the ` +
+    `Program '${program}', ${runs} runs with the clock read at every call, ${formatSeconds(seconds)} each and ` +
+    `${formatSeconds(hostSeconds)} around it. × roofline: time over the ` +
     'longer of FLOPs at the measured peak of their precision and bytes at the measured bandwidth; below 1 where data came from caches.'
   );
 }

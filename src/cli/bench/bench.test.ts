@@ -106,6 +106,11 @@ describe.skipIf(!inspectNative().available)('braid bench', () => {
     expect(products.measurements.every(({ subject }) => subject.system === 'braid')).toBe(true);
   });
 
+  it('shows what lanes do in each block', async () => {
+    const text = await bench('lanes', 'flowhn-none-nano', '--steps', '2', ...small);
+    expect(text).toMatch(/blocks\.0[\s\S]*blocks\.1\.backward[\s\S]*Steps with lanes are [\d.]+ ×/);
+  });
+
   it('scales along lengths and threads', async () => {
     const report = await measure(
       'scaling',
