@@ -3,13 +3,20 @@
  * programs and executors. Everything else of a part is reached through its own path, such as `braid/ops`.
  */
 
+export { layout } from './blocks/index.ts';
 export type { Differentiated, GraphCost, Program } from './compiler/index.ts';
 export { compile, differentiate, graphCost } from './compiler/index.ts';
 export type { Text, TextChoice, Tokenizer } from './data/index.ts';
 export { byteTokenizer, findTokenizer, loadText } from './data/index.ts';
 export type { Perplexity } from './eval/index.ts';
 export { PerplexityMeter } from './eval/index.ts';
-export type { GenerateOptions, LoadedModel, SamplingOptions, Session } from './generate/index.ts';
+export type {
+  GenerateOptions,
+  LoadedModel,
+  SamplingOptions,
+  Session,
+  SessionState,
+} from './generate/index.ts';
 export {
   createSession,
   decodeStream,
@@ -17,6 +24,8 @@ export {
   encodePrompt,
   generate,
   loadModel,
+  loadState,
+  saveState,
 } from './generate/index.ts';
 export type { DType, ErrorCode, Shape, Tensor } from './graph/index.ts';
 export { BraidError, Graph } from './graph/index.ts';

@@ -40,7 +40,8 @@ const mistakes: [string[], RegExp][] = [
   [['train', '--resume', 'nowhere'], /'nowhere' is not the folder of a run/],
   [['generate', 'nowhere', '--tokens', 'many'], /'many' is invalid\. It must be a number/],
   [['bench', 'llama-nano', '--steps', '0'], /'0' is invalid\. It must be a whole number of at least 1/],
-  [['presets', '--size', '7c'], /no size '7c'\. Sizes: nano, /],
+  [['presets', '--size', '7c'], /no size '7c'\. Did you mean '[78]b'.*Known: .*nano/],
+  [['presets', '--family', 'hymbo'], /no family 'hymbo'\. Did you mean 'hymba'/],
 ];
 
 describe('a mistake', () => {

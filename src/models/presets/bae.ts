@@ -167,7 +167,7 @@ const variants: readonly Variant[] = [
       mamba2: mamba2Of(primitive),
     }),
   },
-  { family: 'bae-swa-1to5', summary: 'one layer of five sees more than a window', config: windows },
+  { family: 'bae-swa-1to5', summary: 'attention, five layers of six in a window', config: windows },
   ...ratios.map((ratio) => ({
     family: `bae-inter-1to${ratio[1]}`,
     summary: `attention and Mamba-2 in turn, ${ratio.join(' : ')}`,

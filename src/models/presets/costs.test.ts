@@ -57,6 +57,7 @@ describe('Bae et al. 2025', () => {
 
   it.each([
     ['bae-transformer-1b', '256'],
+    ['bae-swa-1to5-1b', '63'],
     ['bae-mamba2-1b', '13.43'],
     ['bae-inter-1to1-1b', '119.2'],
     ['bae-inter-1to3-1b', '58.3'],
