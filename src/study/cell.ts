@@ -133,7 +133,8 @@ async function measure(
   const settings = { batch, length, lossChunk, precision, threads };
   const losses = await measureDocuments(model, settings, text, executor, store, signal);
   const { tokenizer } = text;
-  const evaluated = { model, precision, threads, executor, store, tokenizer };
+  const begin = tokenizer.separator;
+  const evaluated = { model, precision, threads, executor, store, tokenizer, begin, beginsContexts: true };
   const results: TaskResult[] = [];
   for (const { name, file: questionsFile } of tasks) {
     const result = await evaluateTask(name, evaluated, {
@@ -147,7 +148,6 @@ async function measure(
       },
       limit: questions,
       protocol: 'harness',
-      begin: tokenizer.separator,
       documents: () => [],
       questionsFile: () => questionsFile,
       ...(signal ? { signal } : {}),
