@@ -154,6 +154,8 @@ const ratios = [1, 3, 5, 12].map((cheap): LayerRatio => [1, cheap]);
 interface Variant {
   readonly family: string;
   readonly summary: string;
+  /** Not given: all. */
+  readonly sizes?: readonly string[];
   config(primitive: Primitive): PresetConfig;
 }
 
@@ -180,15 +182,43 @@ const variants: readonly Variant[] = [
   })),
 ];
 
-export const baePresets: readonly Preset[] = variants.flatMap(({ family, summary, config }) =>
-  Object.entries(primitives).map(([name, primitive]) => {
+/** Families whose MLPs they replaced at 1B: one shared expert and one of eight for each token, of half the size. */
+const sparseFamilies = ['bae-transformer', 'bae-mamba2', 'bae-inter-1to5', 'bae-intra-1to5'];
+
+const sparse: readonly Variant[] = variants
+  .filter(({ family }) => sparseFamilies.includes(family))
+  .map(({ family, summary, config }) => ({
+    family: `${family}-moe`,
+    summary: `${summary}, with experts`,
+    sizes: ['nano', '10m', '1b'],
+    config(primitive) {
+      const { pattern, ...rest } = config(primitive);
+      const width = primitive.mlp / 2;
+      return {
+        ...rest,
+        pattern: String(pattern).replaceAll('+mlp', '+moe'),
+        moe: { experts: 8, chosen: 1, width, shared: width, router: 'sigmoid', balance: 1e-3 },
+      };
+    },
+  }));
+
+function presetsOf({ family, summary, config, sizes = Object.keys(primitives) }: Variant): readonly Preset[] {
+  return sizes.map((name) => {
+    const primitive = primitives[name];
     const { width, mlp, length, published } = primitive;
+    const architecture = config(primitive);
     return preset({
       ...{ family, size: name, length },
       summary: `Bae et al.: ${summary}`,
       // The tokenizer of Llama 3.2, "128K".
       ...(published ? { source, vocabulary: 128_256 } : {}),
-      config: { width, tiedHead: true, normEpsilon: 1e-5, ...config(primitive), mlp: { width: mlp } },
+      config: {
+        ...{ width, tiedHead: true, normEpsilon: 1e-5 },
+        ...architecture,
+        ...(String(architecture.pattern).includes('mlp') ? { mlp: { width: mlp } } : {}),
+      },
     });
-  }),
-);
+  });
+}
+
+export const baePresets: readonly Preset[] = [...variants, ...sparse].flatMap(presetsOf);

@@ -97,12 +97,23 @@ describe('parameters outside embedding and head', () => {
   it('of Bae et al. at one size are within a tenth of each other', () => {
     for (const size of ['100m', '350m', '1b', '3b']) {
       const base = plan(`bae-transformer-${size}`).parameters.nonEmbedding;
-      const family = presets.filter((preset) => preset.family.startsWith('bae-') && preset.size === size);
+      const family = presets.filter(
+        (preset) => /^bae-.*(?<!-moe)$/.test(preset.family) && preset.size === size,
+      );
       expect(family).toHaveLength(12);
       for (const { name } of family) {
         expect(Math.abs(plan(name).parameters.nonEmbedding / base - 1), name).toBeLessThan(0.1);
       }
     }
+  });
+
+  it.each([
+    ['bae-transformer-moe-1b', '3.8B'],
+    ['bae-mamba2-moe-1b', '3.3B'],
+    ['bae-inter-1to5-moe-1b', '3.2B'],
+    ['bae-intra-1to5-moe-1b', '3.3B'],
+  ])('with experts are 3.2 to 3.8 billion: %s', (name, printed) => {
+    expect(asPrinted(plan(name).parameters.nonEmbedding, printed)).toBe(printed);
   });
 
   it('of mixers and blocks are those that Bae et al. name: 10.5, 25.8, 8.2 and 14.7 million', () => {
