@@ -5,7 +5,7 @@ import { peakMemory, resetPeakMemory } from '../bench/memory.ts';
 import { isaOf, openSession } from '../bench/session.ts';
 import type { Text } from '../data/index.ts';
 import type { TaskResult } from '../eval/index.ts';
-import { evaluateTask } from '../eval/index.ts';
+import { documentsOf, evaluateTask } from '../eval/index.ts';
 import { BraidError } from '../graph/index.ts';
 import { writeFileAtomically } from '../models/index.ts';
 import type { Executor, Store } from '../runtime/index.ts';
@@ -32,6 +32,8 @@ export interface Measuring {
   readonly tasks?: readonly { readonly name: string; readonly file: string }[];
   /** Most questions of a task, from the first. */
   readonly questions?: number;
+  /** Look for a needle in prompts of these lengths, so often at each depth. */
+  readonly needle?: { readonly lengths: readonly number[]; readonly trials: number };
 }
 
 /** One point of a training curve; `seconds` counts training steps only. */
@@ -89,8 +91,11 @@ export async function runCell(
   const own = join(folder, cell.folder);
   const run = await openOrCreate(own, cell.config);
   const known = readMeasured(join(own, file));
-  const wanted = measuring.tasks ?? [];
-  if (known && wanted.every(({ name }) => known.tasks.some(({ task }) => task === name))) return known;
+  const wanted = [
+    ...(measuring.tasks ?? []).map(({ name }) => name),
+    ...(measuring.needle ? ['needle'] : []),
+  ];
+  if (known && wanted.every((name) => known.tasks.some(({ task }) => task === name))) return known;
   const counted = resetPeakMemory();
   const session = openSession(run.config, executor, text);
   const { trainer } = session;
@@ -125,7 +130,7 @@ async function measure(
   executor: Executor,
   store: Store,
   text: Text,
-  { length = train.length, tasks = [], questions }: Measuring,
+  { length = train.length, tasks = [], questions, needle }: Measuring,
   { signal }: CellHooks,
 ): Promise<DocumentLosses & Pick<CellResult, 'tasks'>> {
   const { lossChunk, precision, threads } = train;
@@ -135,25 +140,19 @@ async function measure(
   const { tokenizer } = text;
   const begin = tokenizer.separator;
   const evaluated = { model, precision, threads, executor, store, tokenizer, begin, beginsContexts: true };
-  const results: TaskResult[] = [];
-  for (const { name, file: questionsFile } of tasks) {
-    const result = await evaluateTask(name, evaluated, {
-      ...{
-        window: train.length,
-        stride: train.length,
-        length: train.length,
-        parts: 1,
-        lengths: [],
-        trials: 1,
-      },
+  const ask = (name: string, questionsFile: string): Promise<TaskResult> =>
+    evaluateTask(name, evaluated, {
+      ...{ window: train.length, stride: train.length, length: train.length, parts: 1 },
+      ...(needle ?? { lengths: [], trials: 1 }),
       limit: questions,
       protocol: 'harness',
-      documents: () => [],
+      documents: () => documentsOf(text.validation, tokenizer),
       questionsFile: () => questionsFile,
       ...(signal ? { signal } : {}),
     });
-    results.push(result);
-  }
+  const results: TaskResult[] = [];
+  for (const task of tasks) results.push(await ask(task.name, task.file));
+  if (needle) results.push(await ask('needle', ''));
   return { ...losses, tasks: results };
 }
 

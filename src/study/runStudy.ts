@@ -41,6 +41,8 @@ const training = {
 } as const;
 
 const hour = 3600;
+/** Prompts of each length and depth. */
+const needleTrials = 10;
 
 /** Fills in what follows from the budget. Nothing is run. */
 export function prepareStudy(study: Study, given: StudySettings): PreparedStudy {
@@ -63,7 +65,7 @@ export async function runStudy(
   const train = trainConfigSchema.parse({ ...training[size], steps: 1, checkpointEvery: 0, keep: 1 });
   const results: { title: string; comparison: ComparisonResult }[] = [];
   for (const part of parts) {
-    const { name, title, rows, equal, share, windows } = part;
+    const { name, title, rows, equal, share, windows = 1, needles } = part;
     const design = { rows, equal, seeds, rates, data, train, amount: { budget: budget * share } };
     const comparison = await runPart(part, (hooks) =>
       runComparison(design, {
@@ -71,7 +73,12 @@ export async function runStudy(
         name: title,
         folder: `${folder}/${name}`,
         speeds: folder,
-        ...(windows === undefined ? {} : { measuring: { length: windows * train.length } }),
+        measuring: {
+          length: windows * train.length,
+          ...(needles
+            ? { needle: { lengths: needles.map((times) => times * train.length), trials: needleTrials } }
+            : {}),
+        },
       }),
     );
     results.push({ title, comparison });

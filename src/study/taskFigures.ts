@@ -35,13 +35,14 @@ function mean(values: readonly number[]): number {
 /** Tasks whose customary figure is the one by characters (Gu and Dao 2023, table 3; Dao and Gu 2024, table 1). */
 const byCharacters = ['hellaswag', 'arc_challenge', 'openbookqa'];
 
-/** The customary figure of each task, in the order of the tasks. */
+/** The customary figure of each task, in the order of the tasks; those without an accuracy have none. */
 export function headlines(figures: readonly TaskFigure[]): TaskFigure[] {
   const tasks = [...new Set(figures.map(({ task }) => task))];
   return tasks.flatMap((task) => {
     const own = figures.filter((figure) => figure.task === task);
     const normalized = own.find(({ metric }) => metric === 'acc_norm');
-    const chosen = byCharacters.includes(task) && normalized ? normalized : own[0];
+    const plain = own.find(({ metric }) => metric === 'acc');
+    const chosen = byCharacters.includes(task) && normalized ? normalized : plain;
     return chosen ? [chosen] : [];
   });
 }

@@ -21,6 +21,8 @@ export interface Part {
   readonly share: number;
   /** Windows that the loss is measured on, in training lengths; 1 unless given. */
   readonly windows?: number;
+  /** Lengths of prompts with a needle, in training lengths; none unless given. */
+  readonly needles?: readonly number[];
 }
 
 export interface Study {
