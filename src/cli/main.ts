@@ -13,6 +13,7 @@ interface Entry {
 const commands: Readonly<Record<string, Entry>> = {
   plan: { summary: 'what a model costs, before it runs', load: () => import('./plan.ts') },
   presets: { summary: 'the published configurations, by name', load: () => import('./presets.ts') },
+  data: { summary: 'load public texts, check shards', load: () => import('./data.ts') },
   prepare: { summary: 'make token shards of text', load: () => import('./prepare.ts') },
   train: { summary: 'train a model, or resume a run', load: () => import('./train.ts') },
   compare: { summary: 'train several models alike and compare them', load: () => import('./compare.ts') },

@@ -1,14 +1,19 @@
 /** `braid prepare`: text to token shards. */
+import { existsSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import {
   type Format,
+  findInputs,
   findTokenizer,
   formats,
-  type PrepareOptions,
   type PrepareProgress,
   prepare,
+  tokenizerFile,
+  writeTrainedTokenizer,
 } from '../data/index.ts';
+import { BraidError } from '../graph/index.ts';
 import { formatCount } from '../report/format.ts';
 import { count } from './arguments.ts';
 import { createProgress } from './progress.ts';
@@ -16,7 +21,8 @@ import { onInterrupt } from './signals.ts';
 
 interface Options {
   readonly out: string;
-  readonly tokenizer: string;
+  readonly tokenizer?: string;
+  readonly trainTokenizer?: number;
   readonly format?: Format;
   readonly field?: string;
   readonly validateEvery?: number;
@@ -33,7 +39,8 @@ export function command(): Command {
       'files, folders and globs of text, JSON lines, Parquet or FASTA; .gz and .zst are unpacked',
     )
     .requiredOption('-o, --out <folder>', 'the folder of the shards')
-    .option('--tokenizer <name>', "'bytes', a tokenizer.json, or 'tiktoken:NAME'", 'bytes')
+    .option('--tokenizer <name>', "'bytes' (default), a tokenizer.json, or 'tiktoken:NAME'")
+    .option('--train-tokenizer <size>', 'learn a tokenizer of so many tokens from the inputs first', count)
     .addOption(
       new Option('--format <format>', 'of all inputs (default: by their names)').choices([...formats]),
     )
@@ -46,6 +53,7 @@ export function command(): Command {
       'after',
       '\nExamples:\n  braid prepare book.txt --out shards\n' +
         "  braid prepare 'web/*.jsonl.zst' --field content --tokenizer tokenizer.json --out shards\n" +
+        '  braid prepare library/ --train-tokenizer 8192 --out shards\n' +
         '  braid train llama-nano data.shards=shards\n\n' +
         'An interrupted preparation goes on with the same command.',
     )
@@ -58,13 +66,17 @@ async function run(inputs: string[], options: Options): Promise<void> {
   const show = display();
   let last: PrepareProgress | undefined;
   try {
-    const { out, json, threads, ...rest } = options;
+    const { out, json, threads, trainTokenizer: size, ...rest } = options;
+    const { signal } = interruption;
+    const tokenizer =
+      size === undefined ? (options.tokenizer ?? 'bytes') : await ownTokenizer(inputs, size, options, signal);
     const { manifest, found } = await prepare({
       inputs,
       folder: out,
       ...rest,
-      threads: threadsFor(rest, threads),
-      signal: interruption.signal,
+      tokenizer,
+      threads: tokenizer === 'bytes' ? 0 : (threads ?? availableParallelism()),
+      signal,
       onProgress: (progress) => {
         last = progress;
         show.update(progress);
@@ -83,7 +95,7 @@ async function run(inputs: string[], options: Options): Promise<void> {
     const seconds = (performance.now() - begin) / 1000;
     const figures = {
       folder: out,
-      tokenizer: { name: manifest.tokenizer.name, encoder: findTokenizer(options.tokenizer).encoder },
+      tokenizer: { name: manifest.tokenizer.name, encoder: findTokenizer(tokenizer).encoder },
       train: totals(train),
       validation: totals(validation),
       shardsFoundBefore: found,
@@ -98,10 +110,45 @@ async function run(inputs: string[], options: Options): Promise<void> {
   }
 }
 
-/** Bytes cost less to encode here than to hand over. */
-function threadsFor({ tokenizer }: Pick<PrepareOptions, 'tokenizer'>, threads: number | undefined): number {
-  if (tokenizer === 'bytes') return 0;
-  return threads ?? availableParallelism();
+/** Learns a tokenizer into the folder of the shards, or takes the one that an earlier call has learned there. */
+async function ownTokenizer(
+  inputs: readonly string[],
+  size: number,
+  { out, tokenizer, format, field }: Options,
+  signal: AbortSignal,
+): Promise<string> {
+  if (tokenizer !== undefined) {
+    throw new BraidError('usage', 'Give either --tokenizer or --train-tokenizer, and not both.');
+  }
+  const path = join(out, tokenizerFile);
+  if (existsSync(path)) {
+    const { vocabulary } = findTokenizer(path);
+    if (vocabulary === size) return path;
+    throw new BraidError(
+      'usage',
+      `'${path}' has ${vocabulary} tokens already, not ${size}. Give another folder, or the same --train-tokenizer.`,
+    );
+  }
+  const files = findInputs(inputs, format);
+  mkdirSync(out, { recursive: true });
+  let line = createProgress('counting words, bytes');
+  let phase = '';
+  await writeTrainedTokenizer(path, {
+    files,
+    field: field ?? 'text',
+    size,
+    signal,
+    onProgress: (progress) => {
+      if (progress.phase !== phase) {
+        line.finish();
+        line = createProgress(`${progress.phase}${progress.phase === 'counting words' ? ', bytes' : ''}`);
+        phase = progress.phase;
+      }
+      line.update(progress.done, progress.total);
+    },
+  });
+  line.finish(`Learned ${size} tokens: ${path}`);
+  return path;
 }
 
 interface Totals {
@@ -146,7 +193,9 @@ function display(): { update(progress: PrepareProgress): void; finish(): void } 
       from ??= { time: performance.now(), read };
       const rate = (read - from.read) / megabyte / Math.max(1e-3, (performance.now() - from.time) / 1000);
       const detail = `${rate.toFixed(1)} MB/s  ${formatCount(tokens)} tokens`;
-      line.update(Math.round(read / megabyte), Math.round(total / megabyte), detail);
+      // What was read is not yet all done: the last word is the summary's.
+      const all = Math.max(1, Math.ceil(total / megabyte));
+      line.update(Math.min(all - 1, Math.floor(read / megabyte)), all, detail);
     },
     finish: () => line.finish(),
   };

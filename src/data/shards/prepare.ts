@@ -4,7 +4,7 @@
  */
 import { copyFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { BraidError } from '../../graph/index.ts';
 import { fileError } from '../../models/atomicFile.ts';
 import { isBlank, pieceBytes } from '../corpora.ts';
@@ -102,7 +102,9 @@ async function begin(
   const { folder } = options;
   try {
     await mkdir(folder, { recursive: true });
-    if (tokenizer.file !== undefined) copyFileSync(tokenizer.file, join(folder, tokenizerFile));
+    const own = join(folder, tokenizerFile);
+    if (tokenizer.file !== undefined && resolve(tokenizer.file) !== resolve(own))
+      copyFileSync(tokenizer.file, own);
   } catch (error) {
     throw fileError('write', folder, error);
   }
@@ -126,7 +128,8 @@ async function begin(
   return manifest;
 }
 
-const tokenizerFile = 'tokenizer.json';
+/** The name of a tokenizer's file among the shards that were made with it. */
+export const tokenizerFile = 'tokenizer.json';
 
 /** Documents until there are enough to validate with every n-th, and the bytes of those. */
 async function count(

@@ -27,6 +27,7 @@ const compressions: Readonly<Record<string, Compression>> = {
 
 const extensions: Readonly<Record<string, Format>> = {
   '.jsonl': 'jsonl',
+  '.json': 'jsonl',
   '.ndjson': 'jsonl',
   '.parquet': 'parquet',
   '.fasta': 'fasta',

@@ -43,6 +43,7 @@ const byteLevel = [
   'llama3',
   'o200k',
   'digits',
+  'trained',
   'tiktoken:gpt2',
   'tiktoken:cl100k_base',
   'tiktoken:o200k_base',
