@@ -1,0 +1,71 @@
+/** Figures of reports of `braid bench` that the rows of the table are made of. Times are medians. */
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2;
+}
+
+/** The measurement whose subject has these parts; an error where there is none, so that no row is made of nothing. */
+export function find(report, parts, more = () => true) {
+  const found = report.measurements.find(
+    (one) => Object.entries(parts).every(([key, value]) => one.subject[key] === value) && more(one),
+  );
+  if (!found) throw new Error(`nothing was measured for ${JSON.stringify(parts)}`);
+  return found;
+}
+
+export const seconds = (measurement) => median(measurement.seconds);
+export const tokensPerSecond = (measurement) => measurement.work.tokens / seconds(measurement);
+
+export function mfu(report, parts) {
+  const one = find(report, parts);
+  const peak = report.machine.peaks[one.precision === 'bfloat16' ? 'bfloat16' : 'float32'];
+  return one.work.modelFlops / (seconds(one) * peak.flopsPerSecond);
+}
+
+/** Braid's products against oneDNN's at one precision: all of them together, and the worst. */
+export function products(report) {
+  const names = [...new Set(report.measurements.map(({ subject }) => subject.product))];
+  const system = (name, test) => find(report, { product: name }, ({ subject }) => test(subject.system));
+  const pairs = names.map((name) => ({
+    name,
+    own: seconds(system(name, (text) => text === 'braid')),
+    plain: seconds(system(name, (text) => text !== 'braid' && !text.endsWith('packed'))),
+    packed: seconds(system(name, (text) => text.endsWith('packed'))),
+  }));
+  const total = (pick) => pairs.reduce((sum, pair) => sum + pick(pair), 0);
+  const worst = pairs.reduce((a, b) => (a.plain / a.own < b.plain / b.own ? a : b));
+  return {
+    all: total(({ plain }) => plain) / total(({ own }) => own),
+    packed: total(({ packed }) => packed) / total(({ own }) => own),
+    worst: worst.plain / worst.own,
+    worstName: worst.name,
+  };
+}
+
+/** Braid's speed over the best of the peers that match. */
+export function overPeers(report, model, matches) {
+  const own = find(report, { model, system: 'braid' });
+  const peers = report.measurements.filter(
+    ({ subject, precision }) =>
+      subject.model === model && subject.system !== 'braid' && matches(subject.system, precision),
+  );
+  if (peers.length === 0) throw new Error(`no peer was measured for ${model}`);
+  return Math.min(...peers.map(seconds)) / seconds(own);
+}
+
+/** Time of one part of a layer over that of another, training (forward and backward). */
+export function layerRatio(report, part, slow, fast, length) {
+  const time = (layer) => seconds(find(report, { layer, part, phase: 'training', length }));
+  return time(slow) / time(fast);
+}
+
+/** Time per token of a whole layer at one length over that at another. */
+export function costRatio(report, layer, long, short) {
+  const time = (length) => {
+    const one = find(report, { layer, part: 'whole', phase: 'training', length });
+    return seconds(one) / one.work.tokens;
+  };
+  return time(long) / time(short);
+}
