@@ -12,6 +12,7 @@ import {
   saveState,
   weightFormats,
 } from '../generate/index.ts';
+import { formatBytes } from '../report/format.ts';
 import { openRun } from '../train/index.ts';
 import { number } from './arguments.ts';
 import { onInterrupt } from './signals.ts';
@@ -107,6 +108,13 @@ async function run(folder: string, options: Options): Promise<void> {
       if (!options.json) process.stdout.write(piece);
     }
     const tokensPerSecond = count / ((performance.now() - started) / 1000);
+    let kept = '';
+    if (options.saveState !== undefined) {
+      if (options.tokens === 0 && prompt.length > 1) await session.feed(prompt.slice(0, -1));
+      // What was drawn last was not fed; a text that ended goes on with the separator.
+      const ended = session.length === before + prompt.length + count && count < options.tokens;
+      kept = await save(options.saveState, session, ended ? model.tokenizer.separator : last, model);
+    }
     if (options.json) {
       const result = {
         run: folder,
@@ -116,18 +124,14 @@ async function run(folder: string, options: Options): Promise<void> {
         text,
         tokens: count,
         tokensPerSecond,
+        stateBytes: session.bytes,
       };
       process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     } else {
       process.stdout.write('\n');
-      process.stderr.write(`${count} tokens, ${tokensPerSecond.toFixed(1)} tokens/s, prompt included\n`);
-    }
-    if (options.saveState !== undefined) {
-      if (options.tokens === 0 && prompt.length > 1) await session.feed(prompt.slice(0, -1));
-      // What was drawn last was not fed; a text that ended goes on with the separator.
-      const ended = session.length === before + prompt.length + count && count < options.tokens;
-      const pending = ended ? [model.tokenizer.separator] : last === undefined ? [] : [last];
-      await saveState(options.saveState, { state: session.snapshot(), pending }, ownerOf(model));
+      process.stderr.write(
+        `${count} tokens, ${tokensPerSecond.toFixed(1)} tokens/s, prompt included\n${kept}`,
+      );
     }
     session.dispose();
   } finally {
@@ -150,6 +154,18 @@ async function begin(
   session.restore(state);
   const prompt = options.ids ?? model.tokenizer.encode(options.prompt);
   return { prompt: [...pending, ...prompt], before: state.length };
+}
+
+/** Writes the state; what to say of it. */
+async function save(
+  path: string,
+  session: Session,
+  next: number | undefined,
+  model: LoadedModel,
+): Promise<string> {
+  const pending = next === undefined ? [] : [next];
+  await saveState(path, { state: session.snapshot(), pending }, ownerOf(model));
+  return `${path}: the state after ${session.length} tokens, ${formatBytes(session.bytes)}\n`;
 }
 
 function ownerOf({ model, store, tokenizer }: LoadedModel): StateOwner {
