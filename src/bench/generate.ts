@@ -5,10 +5,11 @@
 import type { StateBinding } from '../blocks/index.ts';
 import { compile, graphCost, lowerPrecision, optimize } from '../compiler/index.ts';
 import { Graph } from '../graph/index.ts';
+import { logitsOf } from '../models/head.ts';
 import type { ModelConfig } from '../models/index.ts';
 import { buildModel } from '../models/index.ts';
 import type { ParameterSpec } from '../nn/index.ts';
-import { matmul, splitPositions } from '../ops/index.ts';
+import { splitPositions } from '../ops/index.ts';
 import type { Executor, LoadedProgram, Store } from '../runtime/index.ts';
 import type { Precision } from '../train/index.ts';
 import { checkMemory, integerInput, planMemory, refreshShadows } from '../train/index.ts';
@@ -147,9 +148,9 @@ function stepProgram({ model, precision, batch, tokens, position }: GenerationSu
     states: { capacity: position + tokens },
   });
   graph.scope('head', () => {
-    const { hidden, head } = built;
+    const { hidden } = built;
     const last = tokens > 1 ? splitPositions(hidden, [[[tokens - 1, tokens]]])[0] : hidden;
-    graph.output('logits', matmul(last, head, { transposeB: true }));
+    graph.output('logits', logitsOf(built, last));
   });
   const modelFlops = graphCost(graph).model;
   const lowered = precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
