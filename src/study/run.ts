@@ -10,8 +10,8 @@ import type { Text } from '../data/index.ts';
 import { loadText } from '../data/index.ts';
 import { fileError } from '../models/atomicFile.ts';
 import type { Executor } from '../runtime/index.ts';
-import type { StepMetrics, TrainConfig } from '../train/index.ts';
-import { describeEnvironment, freezeTrain, tokensPerStep } from '../train/index.ts';
+import type { MachineDefaults, StepMetrics, TrainConfig } from '../train/index.ts';
+import { describeEnvironment, freezeTrain, settle, tokensPerStep } from '../train/index.ts';
 import type { CellResult, Measuring } from './cell.ts';
 import { runCell } from './cell.ts';
 import type { Cell, Design, Row } from './design.ts';
@@ -46,10 +46,26 @@ export interface ComparisonOptions {
   readonly onCell?: (cell: Cell, result: CellResult) => void;
 }
 
+/** Nothing is left to the machine: shares of branches that are to be balanced by time are measured. */
+async function freezeDesign(
+  open: OpenDesign,
+  executor: Executor,
+  machine: MachineDefaults,
+  tell: (message: string) => void,
+): Promise<Design> {
+  const train = freezeTrain(open.train, machine);
+  const rows: Row[] = [];
+  for (const row of open.rows) {
+    const { model } = await settle({ model: row.model, data: open.data, train }, { executor, machine, tell });
+    rows.push({ ...row, model });
+  }
+  return { ...open, train, rows };
+}
+
 /** Trains and measures all cells. Aborted, it saves and throws `BraidError('interrupted')`. */
 export async function runComparison(open: OpenDesign, options: ComparisonOptions): Promise<ComparisonResult> {
   const { executor, machine } = openExecutor(open.train);
-  const design: Design = { ...open, train: freezeTrain(open.train, machine) };
+  const design = await freezeDesign(open, executor, machine, options.warn);
   checkDesign(design);
   makeFolder(options.folder);
   const text = loadText(design.data);

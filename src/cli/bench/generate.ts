@@ -47,7 +47,7 @@ async function run(models: string[], options: Options): Promise<void> {
   const configs = models.map((source) => readSettings(source, { overrides: options.set, steps: 1 }));
   const { executor, machine } = openExecutor(configs[0].train);
   const subjects = configs.flatMap((config, index) => {
-    const { model, train } = freeze(config, machine);
+    const { model, train } = freeze(config, { ...machine, lanes: false });
     const { precision } = train;
     const name = model.name ?? models[index];
     return options.batch.flatMap((batch): GenerationSubject[] => {

@@ -95,7 +95,7 @@ function layerSubjects(
   machine: MachineDefaults,
   { lengths, tokens }: Options,
 ): LayerSubject[] {
-  const { model, train } = freeze(config, machine);
+  const { model, train } = freeze(config, { ...machine, lanes: false });
   const phases = ['forward', 'training'] as const;
   return lengths.flatMap((length) =>
     phases.flatMap((phase) =>
@@ -119,6 +119,9 @@ function choices(model: ModelConfig) {
 }
 
 function productsOfModel(source: string, machine: MachineDefaults, { set }: Options): Product[] {
-  const { model, train } = freeze(readSettings(source, { overrides: set, steps: 1 }), machine);
+  const { model, train } = freeze(readSettings(source, { overrides: set, steps: 1 }), {
+    ...machine,
+    lanes: false,
+  });
   return productsOf(buildTraining(model, train).step);
 }
