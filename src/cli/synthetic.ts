@@ -160,7 +160,7 @@ function model(source: string, overrides: readonly string[], vocabulary: number)
 
 function describe({ runs, executor, precision }: SyntheticPlan, cost: LearnCost): string {
   return (
-    `At most ${runs.length} runs, ${formatCount(cost.steps)} steps, ${formatCount(cost.flops)}FLOPs of training; ` +
+    `At most ${runs.length} runs, ${formatCount(cost.steps)} steps, ${formatCount(cost.flops)} FLOPs of training; ` +
     `about ${formatDuration(cost.seconds)} without tests (${executor.threads} threads, ${precision}).`
   );
 }

@@ -39,7 +39,6 @@ export interface Learned extends Accuracy {
 const lastRate = 1e-6;
 
 export interface LearnCost {
-  readonly parameters: number;
   /** Most steps. */
   readonly steps: number;
   /** Model FLOPs of training, tests not counted. */
@@ -58,11 +57,7 @@ export async function costOf(learner: Learner, epochs: number): Promise<LearnCos
   const perStep = (performance.now() - begin) / 2000;
   await learner.reset();
   const steps = epochs * learner.stepsPerEpoch;
-  const parameters = learner.programs.parameters.reduce(
-    (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
-    0,
-  );
-  return { parameters, steps, flops: steps * learner.programs.flopsPerStep, seconds: steps * perStep };
+  return { steps, flops: steps * learner.programs.flopsPerStep, seconds: steps * perStep };
 }
 
 /** Learns until the test is passed or the epochs are over; the test is taken after every epoch. */

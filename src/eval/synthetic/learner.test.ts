@@ -3,7 +3,7 @@ import { parseModelConfig } from '../../models/config.ts';
 import { createExecutor, createReferenceExecutor, inspectNative } from '../../runtime/index.ts';
 import { costOf, learn } from './learn.ts';
 import { Learner } from './learner.ts';
-import { planSynthetic, runKey, runSynthetic, summarize } from './plan.ts';
+import { costOfPlan, planSynthetic, runKey, runSynthetic, summarize } from './plan.ts';
 import { syntheticTask } from './registry.ts';
 
 const native = inspectNative().available;
@@ -88,6 +88,15 @@ describe('a plan', () => {
     config: (vocabulary: number) => config(vocabulary, name),
   }));
   const request = { models, warmup: 0, seeds: 1, precision: 'float32', executor } as const;
+
+  it('says what all its runs cost before any is done', async () => {
+    const plan = planSynthetic('mad', { ...request, models: [models[0]] });
+    const { steps, flops, seconds } = await costOfPlan(plan);
+    const perEpoch = plan.runs.map(({ task, batch }) => Math.floor(task.trainRows / batch));
+    expect(steps).toBe(200 * perEpoch.reduce((sum, count) => sum + count, 0));
+    expect(flops).toBeGreaterThan(steps * 1e6);
+    expect(seconds).toBeGreaterThan(0);
+  });
 
   it('of a task has a run for every model, rate, decay and seed, each with its own key', () => {
     const plan = planSynthetic('mqar:length=16,pairs=2', {

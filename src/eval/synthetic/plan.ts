@@ -5,6 +5,7 @@ import type { Precision } from '../../train/index.ts';
 import type { LearnCost, Learned, LearnOptions } from './learn.ts';
 import { costOf, learn } from './learn.ts';
 import { Learner } from './learner.ts';
+import { stepFlops } from './programs.ts';
 import type { SettingScore, Training } from './protocol.ts';
 import { protocolScore, protocols } from './protocol.ts';
 import { syntheticTask } from './registry.ts';
@@ -109,26 +110,36 @@ function learnerOf({ precision, executor }: SyntheticPlan, run: PlannedRun): Lea
   return new Learner(task, config, { ...optimizer, batch, decay, seed, precision, threads }, executor);
 }
 
-/** What all runs cost at most: each task and model is timed on two steps. */
+/**
+ * What all runs cost at most. The setting with the fewest FLOPs per step is timed for each model, and the others are
+ * reckoned from their FLOPs.
+ */
 export async function costOfPlan(plan: SyntheticPlan, signal?: AbortSignal): Promise<LearnCost> {
-  const known = new Map<string, LearnCost>();
-  let sum: LearnCost = { parameters: 0, steps: 0, flops: 0, seconds: 0 };
-  for (const run of plan.runs) {
+  const models = [...new Set(plan.runs.map(({ model }) => model))];
+  let sum: LearnCost = { steps: 0, flops: 0, seconds: 0 };
+  for (const model of models) {
     signal?.throwIfAborted();
-    const key = `${run.model.name} ${run.task.name} ${run.batch}`;
-    let cost = known.get(key);
-    if (!cost) {
-      const learner = learnerOf(plan, run);
-      cost = await costOf(learner, plan.epochs);
-      learner.dispose();
-      known.set(key, cost);
+    const perStep = new Map<string, number>();
+    const runs = plan.runs
+      .filter((run) => run.model === model)
+      .map((run) => {
+        const key = `${run.task.name} ${run.batch}`;
+        const flops = perStep.get(key) ?? stepFlops(run.task, run.config, run.batch);
+        perStep.set(key, flops);
+        const steps = plan.epochs * Math.max(1, Math.floor(run.task.trainRows / run.batch));
+        return { run, steps, flops };
+      });
+    const cheapest = runs.reduce((least, one) => (one.flops < least.flops ? one : least));
+    const learner = learnerOf(plan, cheapest.run);
+    const timed = await costOf(learner, plan.epochs);
+    learner.dispose();
+    for (const { steps, flops } of runs) {
+      sum = {
+        steps: sum.steps + steps,
+        flops: sum.flops + steps * flops,
+        seconds: sum.seconds + (steps * flops * timed.seconds) / timed.flops,
+      };
     }
-    sum = {
-      parameters: Math.max(sum.parameters, cost.parameters),
-      steps: sum.steps + cost.steps,
-      flops: sum.flops + cost.flops,
-      seconds: sum.seconds + cost.seconds,
-    };
   }
   return sum;
 }

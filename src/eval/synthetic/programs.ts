@@ -54,13 +54,7 @@ export function syntheticPrograms(
   options: SyntheticOptions,
 ): SyntheticPrograms {
   const { precision, threads } = options;
-  const { graph, asked, head, parameters } = answers(task, model, options.batch, 'train');
-  const { batch, places } = asked;
-  const targets = graph.source('input', 'targets', [batch, places], 'int32');
-  const weights = graph.source('input', 'weights', [batch, places]);
-  const { loss } = graph.scope('loss', () =>
-    lossOf({ ...head, hidden: asked.hidden }, targets, weights, lossChunk),
-  );
+  const { graph, loss, parameters } = lossGraph(task, model, options.batch);
   const flopsPerStep = 3 * graphCost(graph).model;
   const trained = parameters.filter(({ fixed }) => !fixed);
   const sources = trained.map(({ name, shape }) => graph.source('parameter', name, shape));
@@ -84,6 +78,22 @@ export function syntheticPrograms(
     shadows: parameters.filter(({ name }) => last.findSource('shadow', name)),
     flopsPerStep,
   };
+}
+
+/** Model FLOPs of one training step, without compiling it. */
+export function stepFlops(task: SyntheticTask, model: ModelConfig, batch: number): number {
+  return 3 * graphCost(lossGraph(task, model, batch).graph).model;
+}
+
+function lossGraph(task: SyntheticTask, model: ModelConfig, batch: number) {
+  const { graph, asked, head, parameters } = answers(task, model, batch, 'train');
+  const shape = [batch, asked.places];
+  const targets = graph.source('input', 'targets', shape, 'int32');
+  const weights = graph.source('input', 'weights', shape);
+  const { loss } = graph.scope('loss', () =>
+    lossOf({ ...head, hidden: asked.hidden }, targets, weights, lossChunk),
+  );
+  return { graph, loss, parameters };
 }
 
 /** Inputs `ids`, `positions`, `places`; output `logits`. The weights are those of the training program. */
