@@ -160,9 +160,14 @@ function model(source: string, overrides: readonly string[], vocabulary: number)
 
 function describe({ runs, executor, precision }: SyntheticPlan, cost: LearnCost): string {
   return (
-    `At most ${runs.length} runs, ${formatCount(cost.steps)} steps, ${formatCount(cost.flops)} FLOPs of training; ` +
-    `about ${formatDuration(cost.seconds)} without tests (${executor.threads} threads, ${precision}).`
+    `At most ${runs.length} ${runs.length === 1 ? 'run' : 'runs'}, ${formatCount(cost.steps)} steps, ${cost.flops.toExponential(1)} FLOPs of training; ` +
+    `about ${formatTime(cost.seconds)} without tests (${executor.threads} threads, ${precision}).`
   );
+}
+
+function formatTime(seconds: number): string {
+  const days = seconds / 86_400;
+  return days < 2 ? formatDuration(seconds) : `${days.toFixed(0)} days`;
 }
 
 /** Runs what is not kept yet, and keeps each result as soon as it is there. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Continuation } from './continuation.ts';
+import type { EvaluatedModel } from './model.ts';
 import { createContinuationScorer, PrefixScorer, sharedLength } from './prefixScorer.ts';
 import { tinyAttention, tinyHybrid, tinyModel } from './testing.ts';
 import { WholeScorer } from './wholeScorer.ts';
@@ -21,8 +22,41 @@ const models = {
     ...tinyHybrid,
     routing: { strategy: 'chunks', chunk: 4, pattern: 'AAS' },
   },
+  'tokens routed to three branches': {
+    ...tinyHybrid,
+    pattern: '(attention+mlp | mamba1+mlp | attention+mlp)*2',
+    routing: { strategy: 'chunks', chunk: 2 },
+  },
+  'meta tokens': {
+    ...tinyHybrid,
+    pattern: '(attention & mamba1)+mlp*2',
+    attention: { heads: 2, window: 4, sinks: 3, rope: {} },
+    metaTokens: 3,
+  },
   'branches side by side': { ...tinyHybrid, pattern: '(attention & mamba1)+mlp*2' },
 };
+
+/** An executor that writes down the rows and tokens of every run. */
+function counting({ executor }: EvaluatedModel, runs: number[][]): EvaluatedModel['executor'] {
+  return {
+    name: executor.name,
+    threads: 1,
+    createStore: () => executor.createStore(),
+    load(program, store) {
+      const loaded = executor.load(program, store);
+      return {
+        program,
+        inputs: loaded.inputs,
+        outputs: loaded.outputs,
+        dispose: () => loaded.dispose(),
+        run(options) {
+          runs.push([...program.buffers[program.inputs.ids].shape]);
+          return loaded.run(options);
+        },
+      };
+    },
+  };
+}
 
 describe('texts that begin alike', () => {
   it.each(Object.entries(models))('get from %s what they get alone', async (_, config) => {
@@ -43,6 +77,28 @@ describe('texts that begin alike', () => {
     );
     scorer.dispose();
     whole.dispose();
+  });
+
+  it('go through the model once where they are the same', async () => {
+    const model = tinyModel(tinyAttention);
+    const runs: number[][] = [];
+    const scorer = new PrefixScorer({ ...model, executor: counting(model, runs) });
+    const beginning = Array.from({ length: 13 }, (_, index) => index);
+    const choices = [
+      [20, 21, 22],
+      [30, 31],
+    ].map((end) => ({
+      tokens: Int32Array.from([...beginning, ...end]),
+      from: 13,
+    }));
+    await scorer.score(choices, false);
+    // Thirteen tokens in pieces, then both rows; the last token of each is only predicted.
+    expect(runs).toEqual([
+      [1, 8],
+      [1, 4],
+      [1, 1],
+      [2, 2],
+    ]);
   });
 
   it('share what all begin with, up to where the first counts', () => {
