@@ -277,14 +277,15 @@ class Builder {
         `${path}: a routed block cannot stand inside a branch of a routed block.`,
       );
     }
-    if (block.branches.length !== 2) {
+    const branches = block.branches.length;
+    if (branches > strategy.mostBranches) {
       throw new BraidError(
         'pattern',
-        `${path}: strategy '${strategy.name}' routes between two branches; ${blockLabel(block)} has ` +
-          `${block.branches.length}.`,
+        `${path}: strategy '${strategy.name}' routes between ${strategy.mostBranches} branches at the most; ` +
+          `${blockLabel(block)} has ${branches}.`,
       );
     }
-    const [issue] = strategy.check(routing);
+    const [issue] = strategy.check(routing, branches);
     if (issue) throw new BraidError('config', `${path}: routing.${issue.option} ${issue.message}`);
     if (capacity !== undefined && !strategy.prefixStable) {
       throw new BraidError(
@@ -296,7 +297,7 @@ class Builder {
     const { length } = context;
     const layer = this.#routedBlocks++;
     const ratio = strategy.ratio === 'solved' ? this.#share(block, context) : 0;
-    return strategy.route({ routing, layer, length, start: this.#start, ratio });
+    return strategy.route({ routing, layer, length, start: this.#start, ratio, branches });
   }
 
   /** The given share of the first branch, or the one that balances the branches at this length. */
@@ -324,6 +325,7 @@ class Builder {
       length: place.capacity,
       start: 0,
       ratio: 0,
+      branches: block.branches.length,
     });
     return { ...inside, capacity: Math.max(1, countPositions(row[index])) };
   }

@@ -13,7 +13,7 @@ import type { TokenScore } from './logProbability.ts';
 import { combine, scoreToken } from './logProbability.ts';
 import type { EvaluatedModel } from './model.ts';
 import { ProgramShelf } from './model.ts';
-import { lengthBoundStrategy, routingsOf } from './routes.ts';
+import { lengthBoundStrategy, routedBlocksOf } from './routes.ts';
 import type { ScoringOptions } from './scoringProgram.ts';
 import { scoringProgram, stateName } from './scoringProgram.ts';
 import { WholeScorer } from './wholeScorer.ts';
@@ -44,8 +44,8 @@ export class PrefixScorer implements ContinuationScorer {
   constructor(model: EvaluatedModel) {
     this.#model = model;
     this.#shelf = new ProgramShelf(model);
-    this.#period = routingsOf(model.model)
-      .map((routing) => findStrategy(routing.strategy).period(routing))
+    this.#period = routedBlocksOf(model.model)
+      .map(({ routing, branches }) => findStrategy(routing.strategy).period(routing, branches.length))
       .reduce(leastCommonMultiple, 1);
   }
 
@@ -123,7 +123,8 @@ export class PrefixScorer implements ContinuationScorer {
   }
 
   #program(options: Omit<ScoringOptions, 'capacity'>): Promise<LoadedProgram> {
-    const start = options.start % this.#period;
+    // Only the piece that starts a row takes in meta tokens: a later one never stands for it.
+    const start = options.start === 0 ? 0 : options.start % this.#period || this.#period;
     const { rows, length, read } = options;
     return this.#shelf.get(`${rows} ${length} ${start} ${read}`, () => {
       const made = scoringProgram(this.#model, { ...options, start, capacity: this.#capacity });

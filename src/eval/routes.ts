@@ -1,14 +1,14 @@
 /** What the routing of a model allows when its rows have other lengths than in training. */
-import type { Block, Routing } from '../blocks/index.ts';
+import type { Block, RoutedBlock } from '../blocks/index.ts';
 import { findStrategy } from '../blocks/index.ts';
 import type { ModelConfig } from '../models/config.ts';
 import { blocksOf } from '../models/config.ts';
 
-/** The routing of every routed block, in the order in which they are built. */
-export function routingsOf(model: ModelConfig): readonly Routing[] {
-  const within = (blocks: readonly Block[]): readonly Routing[] =>
+/** The routed blocks, in the order in which they are built. */
+export function routedBlocksOf(model: ModelConfig): readonly RoutedBlock[] {
+  const within = (blocks: readonly Block[]): readonly RoutedBlock[] =>
     blocks.flatMap((block) => {
-      if (block.kind === 'routed') return [block.routing];
+      if (block.kind === 'routed') return [block];
       if (block.kind === 'sequence') return within(block.items);
       return block.kind === 'parallel' ? within(block.branches) : [];
     });
@@ -20,5 +20,6 @@ export function routingsOf(model: ModelConfig): readonly Routing[] {
  * from, and tokens added after a text, padding included, change what it makes of the text.
  */
 export function lengthBoundStrategy(model: ModelConfig): string | undefined {
-  return routingsOf(model).find(({ strategy }) => !findStrategy(strategy).prefixStable)?.strategy;
+  return routedBlocksOf(model).find(({ routing }) => !findStrategy(routing.strategy).prefixStable)?.routing
+    .strategy;
 }

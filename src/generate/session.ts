@@ -165,8 +165,11 @@ class StateSession implements Session {
   /** The program of a piece that starts here: one for each way in which its positions can be routed. */
   async #program(piece: number): Promise<LoadedProgram> {
     const start = this.#length;
-    const routes = this.#routed.map(({ routing }, layer) =>
-      findStrategy(routing.strategy).route({ routing, layer, length: piece, start, ratio: 0 }),
+    const routes = this.#routed.map(({ routing, branches }, layer) =>
+      findStrategy(routing.strategy).route({
+        ...{ routing, layer, start, length: piece, ratio: 0 },
+        branches: branches.length,
+      }),
     );
     // Only the piece that starts a row takes in what stands before it.
     const first = start === 0 && this.#setup.model.metaTokens > 0;

@@ -129,7 +129,7 @@ export class Assembler {
       );
       return undefined;
     }
-    return readRouting(given, path, this.#issues);
+    return readRouting(given, path, this.#issues, parts.branches.length);
   }
 
   #once(path: ConfigPath, message: string): void {
@@ -169,8 +169,13 @@ export function readFusion(given: unknown, path: ConfigPath, issues: ConfigIssue
   return parsed.data;
 }
 
-/** A routing from its section; its faults are reported once. */
-export function readRouting(given: unknown, path: ConfigPath, issues: ConfigIssue[]): Routing | undefined {
+/** A routing from its section, for blocks of so many branches where that is known; its faults are reported once. */
+export function readRouting(
+  given: unknown,
+  path: ConfigPath,
+  issues: ConfigIssue[],
+  branches?: number,
+): Routing | undefined {
   const parsed = routingSchema.safeParse(given);
   if (!parsed.success) {
     for (const { path: inner, message } of explainIssues(parsed.error, routingSchema, given)) {
@@ -185,7 +190,13 @@ export function readRouting(given: unknown, path: ConfigPath, issues: ConfigIssu
     reportOnce(issues, { path: [...path, 'strategy'], message });
     return undefined;
   }
-  const faults = findStrategy(strategy).check(parsed.data);
+  const { mostBranches, check } = findStrategy(strategy);
+  if (branches !== undefined && branches > mostBranches) {
+    const message = `'${strategy}' routes between ${mostBranches} branches at the most; a block has ${branches}.`;
+    reportOnce(issues, { path: [...path, 'strategy'], message });
+    return undefined;
+  }
+  const faults = check(parsed.data, branches);
   for (const { option, message } of faults) reportOnce(issues, { path: [...path, option], message });
   return faults.length === 0 ? parsed.data : undefined;
 }

@@ -53,6 +53,14 @@ describe('layoutFindings', () => {
     expect(chunks('SA')).toHaveLength(2);
     expect(chunks('AASS')).toEqual([]);
     expect(chunks('ASA')).toEqual([]);
+    const three = (pattern: string) =>
+      findings({
+        pattern: '(attention+mlp | mamba1+mlp | hyena-li+mlp)*2',
+        routing: { strategy: 'chunks', pattern },
+      });
+    expect(three('012')).toHaveLength(2);
+    expect(three('012012')).toHaveLength(2);
+    expect(three('0122')).toEqual([]);
   });
 
   it.each([

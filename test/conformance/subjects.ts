@@ -234,6 +234,7 @@ export const blockSubjects: readonly Subject[] = [
       { prefixStable },
     ),
   ]),
+  blockSubject('chunks of three branches', [routed(mixers.slice(0, 3), 'chunks')], [13]),
   ...pairs.map((pair) =>
     blockSubject(`chunks of ${pair.map(({ name }) => name).join(' | ')}`, [routed(pair, 'chunks')], [11]),
   ),

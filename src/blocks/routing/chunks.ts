@@ -9,6 +9,8 @@ import type { Range, Routing, RoutingStrategy } from './strategy.ts';
 const DEFAULT_PATTERN = 'AAASS';
 const DEFAULT_CHUNK = 64;
 const LARGEST_PATTERN = 8;
+/** One digit each. */
+const MOST_BRANCHES = 10;
 
 /**
  * The pattern A…AS…S whose share of A is nearest to a ratio, with at least two of each (strict alternation never lets
@@ -28,10 +30,27 @@ export function nearestPattern(ratio: number): string {
   return best.pattern;
 }
 
-/** The cyclic pattern that a configuration asks for, one letter per chunk: A the first branch, S the second. */
-export function chunkPattern(routing: Routing): string {
+/**
+ * The cyclic pattern that a configuration asks for, one letter per chunk: the number of the branch, or A for the first and
+ * S for the second. Not given for more than two branches: two chunks for each.
+ */
+export function chunkPattern(routing: Routing, branches = 2): string {
   if (routing.pattern !== undefined) return routing.pattern;
+  if (branches > 2) return Array.from({ length: branches }, (_, branch) => `${branch}${branch}`).join('');
   return routing.ratio === undefined ? DEFAULT_PATTERN : nearestPattern(routing.ratio);
+}
+
+function branchOf(letter: string): number {
+  if (letter === 'A') return 0;
+  return letter === 'S' ? 1 : Number(letter);
+}
+
+/** Whether the branches take turns one chunk at a time: then the same positions meet in every block. */
+function alternates(pattern: string): boolean {
+  const letters = [...pattern].map(branchOf);
+  const turn = new Set(letters).size;
+  // The pattern is cyclic: whole turns only.
+  return letters.length % turn === 0 && letters.every((branch, place) => branch === letters[place % turn]);
 }
 
 function chunkSize(routing: Routing): number {
@@ -44,42 +63,50 @@ export const chunks: RoutingStrategy = {
   summary: 'a cyclic pattern over chunks of absolute positions, shifted by one chunk per block',
   ratio: 'pattern',
   prefixStable: true,
-  check(routing) {
+  mostBranches: MOST_BRANCHES,
+  check(routing, branches) {
     const { pattern, ratio } = routing;
-    if (pattern === undefined) return [];
-    if (ratio !== undefined) {
+    if (ratio !== undefined && pattern !== undefined) {
       return [{ option: 'ratio', message: `is ${ratio}, but 'pattern' is given too; keep one of the two.` }];
     }
-    if (!/^[AS]+$/.test(pattern) || !pattern.includes('A') || !pattern.includes('S')) {
-      const message =
-        `is '${pattern}'; it must be made of A (first branch) and S (second branch), at least one of each, ` +
-        `such as ${DEFAULT_PATTERN}.`;
-      return [{ option: 'pattern', message }];
+    if (ratio !== undefined && branches !== undefined && branches > 2) {
+      const message = `is ${ratio}, the share of the first of two branches, but there are ${branches}; give 'pattern'.`;
+      return [{ option: 'ratio', message }];
     }
-    return [];
+    if (pattern === undefined) return [];
+    const found = new Set([...pattern].map(branchOf));
+    const complete =
+      branches === undefined
+        ? found.size > 1
+        : found.size === branches && [...found].every((branch) => branch < branches);
+    if (/^[AS\d]+$/.test(pattern) && complete) return [];
+    const most = branches === undefined ? 'the last branch' : String(branches - 1);
+    const message =
+      `is '${pattern}'; it must be made of the numbers of the branches, from 0 to ${most}, at least one of each, such as ` +
+      `${chunkPattern({ ...routing, pattern: undefined }, branches)}. A is the first branch too, and S the second.`;
+    return [{ option: 'pattern', message }];
   },
   findings(routing) {
     const pattern = chunkPattern(routing);
-    // The pattern is cyclic: its ends are neighbours.
-    if (!/^(AS)+$|^(SA)+$/.test(pattern)) return [];
+    if (!alternates(pattern)) return [];
     const finding =
       `in the pattern ${pattern} the branches alternate strictly: about half of all earlier positions are never seen, ` +
       'however many blocks there are. Two equal letters in a row are needed.';
     return [{ finding, source: 'docs/flowhn.md, Chunks' }];
   },
-  period: (routing) => chunkSize(routing) * chunkPattern(routing).length,
-  route({ routing, layer, length, start }) {
+  period: (routing, branches) => chunkSize(routing) * chunkPattern(routing, branches).length,
+  route({ routing, layer, length, start, branches: count = 2 }) {
     if (!Number.isInteger(start) || start < 0) {
       throw new BraidError('graph', `Chunks need a start position of 0 or more; given: ${start}.`);
     }
-    const pattern = chunkPattern(routing);
+    const pattern = chunkPattern(routing, count);
     const size = chunkSize(routing);
-    const branches: [Range[], Range[]] = [[], []];
+    const branches = Array.from({ length: count }, (): Range[] => []);
     let position = start;
     while (position < start + length) {
       const chunk = Math.floor(position / size);
       const end = Math.min((chunk + 1) * size, start + length);
-      const branch = branches[pattern[(chunk + layer) % pattern.length] === 'A' ? 0 : 1];
+      const branch = branches[branchOf(pattern[(chunk + layer) % pattern.length])];
       const last = branch[branch.length - 1];
       if (last && last[1] === position - start) branch[branch.length - 1] = [last[0], end - start];
       else branch.push([position - start, end - start]);

@@ -229,6 +229,29 @@ describe('chunks', () => {
     );
   });
 
+  it('routes between more than two branches', () => {
+    const strategy = findStrategy('chunks');
+    const routing = base('chunks', { chunk: 2, pattern: '0122' });
+    const parts = strategy.route({ routing, layer: 1, length: 8, start: 2, ratio: 0, branches: 3 });
+    // Position 2 is in chunk 1, which at layer 1 has letter 2 of the pattern.
+    expect(parts).toEqual([[[4, 6]], [[6, 8]], [[0, 4]]]);
+    const usual = base('chunks', { chunk: 1 });
+    const all = strategy.route({ routing: usual, layer: 0, length: 6, start: 0, ratio: 0, branches: 3 });
+    expect(all).toEqual([[[0, 2]], [[2, 4]], [[4, 6]]]);
+    expect(strategy.period(usual, 3)).toBe(6);
+    expect(strategy.period(routing)).toBe(8);
+  });
+
+  it('needs a pattern that has every branch', () => {
+    const { check } = findStrategy('chunks');
+    expect(check(base('chunks', { pattern: '0122' }), 3)).toEqual([]);
+    expect(check(base('chunks', { pattern: 'AAS2' }), 3)).toEqual([]);
+    expect(check(base('chunks', { pattern: '0011' }), 3)).toMatchObject([{ option: 'pattern' }]);
+    expect(check(base('chunks', { pattern: '0123' }), 3)).toMatchObject([{ option: 'pattern' }]);
+    expect(check(base('chunks', { pattern: '0122' }), 2)).toMatchObject([{ option: 'pattern' }]);
+    expect(check(base('chunks', { ratio: 0.4 }), 3)).toMatchObject([{ option: 'ratio' }]);
+  });
+
   it('turns a ratio into the nearest pattern', () => {
     expect(nearestPattern(0.6)).toBe('AAASS');
     expect(nearestPattern(0.5)).toBe('AASS');

@@ -16,7 +16,7 @@ export const routingSchema = z.strictObject({
   balance: z.enum(['flops', 'time']).default('flops'),
   /** `chunks` only: positions in one chunk. */
   chunk: z.int().positive().optional(),
-  /** `chunks` only: cyclic pattern of branches, A the first and S the second. */
+  /** `chunks` only: cyclic pattern of branches by number from 0; A is the first too, and S the second. */
   pattern: z.string().optional(),
 });
 
@@ -35,6 +35,8 @@ export interface RoutingRequest {
   readonly start: number;
   /** Share of the first branch; given to strategies whose `ratio` is `solved`. */
   readonly ratio: number;
+  /** Branches of the block. Not given: 2. */
+  readonly branches?: number;
 }
 
 /** An option that does not go with the strategy. The message continues the option's path. */
@@ -60,12 +62,14 @@ export interface RoutingStrategy {
   readonly ratio: 'solved' | 'fixed' | 'pattern';
   /** True when the split is the same for every length, so that states can be carried from piece to piece. */
   readonly prefixStable: boolean;
-  /** Names the faults of a configuration; empty when there are none. */
-  check(routing: Routing): readonly RoutingIssue[];
+  /** Branches that it can route between, at the most. */
+  readonly mostBranches: number;
+  /** Names the faults of a configuration; empty when there are none. Without the number of branches, those of any number. */
+  check(routing: Routing, branches?: number): readonly RoutingIssue[];
   /** What speaks against a valid configuration. */
   findings(routing: Routing): readonly Finding[];
   /** For prefix-stable strategies: after how many positions the routing of every block repeats. */
-  period(routing: Routing): number;
+  period(routing: Routing, branches?: number): number;
   /** Per branch its ranges: sorted, disjoint, together all positions of the piece. */
   route(request: RoutingRequest): readonly (readonly Range[])[];
 }

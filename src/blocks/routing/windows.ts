@@ -55,6 +55,7 @@ function windowStrategy(
     summary,
     ratio,
     prefixStable: false,
+    mostBranches: 2,
     check: (routing) => [
       ...(ratio === 'fixed' ? ratioIssue(name, routing) : []),
       ...patternIssues(name, routing),
