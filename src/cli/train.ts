@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { isaOf, openExecutor, openSession } from '../bench/session.ts';
-import { loadText, type Text } from '../data/index.ts';
+import { loadText, type Text, type TextChoice } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import { formatCount } from '../report/format.ts';
 import {
@@ -88,7 +88,7 @@ async function begin(model: string | undefined, overrides: string[], options: Op
   const { executor, machine } = openExecutor(config.train);
   const folder = options.out ?? join('runs', config.model.name ?? 'model');
   // A text that cannot be read is found before a folder is made.
-  const text = loadText(config.data);
+  const text = openText(config.data);
   const tell = (message: string): void => void process.stderr.write(`${message}\n`);
   return { run: await createRun(folder, await settle(config, { executor, machine, tell })), text };
 }
@@ -106,7 +106,22 @@ function again(model: string | undefined, options: Options): Opened {
     );
   }
   const run = openRun(options.resume ?? '');
-  return { run, text: loadText(run.config.data) };
+  return { run, text: openText(run.config.data) };
+}
+
+/** Bytes of shards that take longer to read than one likes to look at nothing. */
+const worthALine = 500e6;
+
+/** Shards are compared with their checksums first, which takes a while when there are many. */
+function openText(data: TextChoice): Text {
+  const progress = createProgress('checking shards, MB');
+  try {
+    return loadText(data, (bytes, total) => {
+      if (total >= worthALine) progress.update(Math.ceil(bytes / 1e6), Math.ceil(total / 1e6));
+    });
+  } finally {
+    progress.finish();
+  }
 }
 
 async function work(run: Run, text: Text, options: Options): Promise<void> {

@@ -26,9 +26,10 @@ export interface Text {
 
 /**
  * Reads texts into memory, or opens shards after comparing each with its checksum. What cannot be read, is damaged, too short
- * or made with another tokenizer is a `BraidError`.
+ * or made with another tokenizer is a `BraidError`. `onVerify` is told how many bytes of the shards were compared, of all in the
+ * folder at hand.
  */
-export function loadText(choice: TextChoice): Text {
+export function loadText(choice: TextChoice, onVerify?: (bytes: number, total: number) => void): Text {
   const tokenizer = tokenizerOf(choice);
   if (choice.weighting === 'dna' && tokenizer.identity !== 'bytes') {
     throw new BraidError(
@@ -37,7 +38,7 @@ export function loadText(choice: TextChoice): Text {
     );
   }
   const { shards, text, validateEvery } = choice;
-  if (shards !== undefined) return loadShards(shardFolders(shards), tokenizer);
+  if (shards !== undefined) return loadShards(shardFolders(shards), tokenizer, onVerify);
   const corpus = text === 'brown' ? brownCorpus() : textCorpus(text);
   const { train, validation } = splitCorpus(corpus, validateEvery);
   if (train.length === 0 || validation.length === 0) {
@@ -56,10 +57,14 @@ export function loadText(choice: TextChoice): Text {
 }
 
 /** The training tokens stay in their files; those that validate are read. */
-function loadShards(folders: readonly WeightedFolder[], tokenizer: Tokenizer): Text {
+function loadShards(
+  folders: readonly WeightedFolder[],
+  tokenizer: Tokenizer,
+  onVerify?: (bytes: number, total: number) => void,
+): Text {
   const opened = folders.map(({ folder, weight }) => {
     const manifest = finishedManifest(folder);
-    verifyShards(folder, manifest);
+    verifyShards(folder, manifest, onVerify);
     return { folder, weight, manifest };
   });
   const sources = (split: 'train' | 'validation') =>
