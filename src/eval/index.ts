@@ -16,7 +16,7 @@ export type { Row, RowScorerOptions } from './rows.ts';
 export { RowScorer } from './rows.ts';
 export type { LearnCost, Learned, LearnOptions, LearnProgress } from './synthetic/learn.ts';
 export { costOf, learn } from './synthetic/learn.ts';
-export type { Accuracy, LearnerOptions } from './synthetic/learner.ts';
+export type { Accuracy, LearnerOptions, PositionAccuracy } from './synthetic/learner.ts';
 export { Learner } from './synthetic/learner.ts';
 export type {
   PlannedRun,

@@ -42,9 +42,13 @@ describe('a model that learns', () => {
   it('begins as one that guesses', async () => {
     const learner = learnerOf('mad/in-context-recall:length=16,test=64');
     await learner.reset();
-    const { accuracy, macro } = await learner.test();
+    const { accuracy, macro, positions } = await learner.test();
     expect(accuracy).toBeLessThan(0.5);
     expect(macro).toBeLessThan(0.5);
+    // A key can be known from the second pair on; a row of fifteen tokens has eight parts of two, the last of one.
+    expect(positions.map(({ begin, end }) => [begin, end])).toEqual(
+      [2, 4, 6, 8, 10, 12, 14].map((at) => [at, Math.min(at + 2, 15)]),
+    );
     learner.dispose();
   });
 
@@ -62,7 +66,10 @@ describe('a model that learns', () => {
   it('is tested by depth and at other lengths', async () => {
     const learner = learnerOf('needle:length=16,train=32,test=20');
     await learner.reset();
-    expect(Object.keys((await learner.test()).groups).length).toBe(10);
+    const { groups, positions, accuracy } = await learner.test();
+    expect(Object.keys(groups).length).toBe(10);
+    // The needle is asked for at the last place only.
+    expect(positions).toEqual([{ begin: 14, end: 16, accuracy }]);
     const longer = await learner.testOn(syntheticTask('needle:length=32,test=20'));
     expect(Object.keys(longer.groups)).toContain('depth 90 to 100 %');
     learner.dispose();

@@ -23,7 +23,18 @@ export interface Accuracy {
   readonly macro: number;
   /** The share by group, where the task has groups. */
   readonly groups: Readonly<Record<string, number>>;
+  /** The share by where in the row the place is: the parts of the row, of eight, in which something is asked. */
+  readonly positions: readonly PositionAccuracy[];
 }
+
+export interface PositionAccuracy {
+  /** Places [begin, end). */
+  readonly begin: number;
+  readonly end: number;
+  readonly accuracy: number;
+}
+
+const positionParts = 8;
 
 export class Learner {
   readonly programs: SyntheticPrograms;
@@ -149,6 +160,7 @@ export class Learner {
     const { vocabulary } = this.#model;
     const classes = new Tally();
     const groups = new Tally();
+    const parts = new Tally();
     const width = task.places.test;
     for (let from = 0; from < rows; from += batch) {
       const part = Array.from({ length: Math.min(batch, rows - from) }, (_, slot) =>
@@ -164,13 +176,18 @@ export class Learner {
           const right = likeliest(logits.subarray(begin, begin + vocabulary)) === target;
           classes.add(String(target), right);
           groups.add(part[slot].group ?? '', right);
+          parts.add(String(Math.floor((at * positionParts) / task.length)), right);
         });
       });
     }
     const shares = Object.values(classes.shares());
     const macro = shares.reduce((sum, share) => sum + share, 0) / shares.length;
     const { '': ungrouped, ...named } = groups.shares();
-    return { accuracy: classes.share(), macro, groups: ungrouped === undefined ? named : {} };
+    const edge = (index: number): number => Math.ceil((index * task.length) / positionParts);
+    const positions = Object.entries(parts.shares())
+      .map(([index, accuracy]) => ({ begin: edge(Number(index)), end: edge(Number(index) + 1), accuracy }))
+      .sort((a, b) => a.begin - b.begin);
+    return { accuracy: classes.share(), macro, groups: ungrouped === undefined ? named : {}, positions };
   }
 
   dispose(): void {
