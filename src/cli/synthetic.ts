@@ -119,14 +119,16 @@ async function run(task: string, given: readonly string[], options: Options): Pr
   const interruption = onInterrupt('Stopping.');
   try {
     const { signal } = interruption;
-    const cost = await costOfPlan(plan, signal);
-    process.stderr.write(`${describe(plan, cost)}\n`);
+    const found = new Map<string, Learned>(readKept(options.out));
+    const left = { ...plan, runs: plan.runs.filter((one) => !found.has(runKey(one, plan))) };
+    const cost = await costOfPlan(left, signal);
+    process.stderr.write(`${describe(left, cost)}\n`);
     if (options.cost) {
       if (options.json)
-        process.stdout.write(`${JSON.stringify({ runs: plan.runs.length, ...cost }, null, 2)}\n`);
+        process.stdout.write(`${JSON.stringify({ runs: left.runs.length, ...cost }, null, 2)}\n`);
       return;
     }
-    const found = await runAll(plan, options.out, signal);
+    await runAll(left, found, options.out, signal);
     const summary = summarize(plan, found);
     process.stdout.write(
       options.json ? `${JSON.stringify(summary, null, 2)}\n` : table(plan, found, summary),
@@ -170,16 +172,14 @@ function formatTime(seconds: number): string {
   return days < 2 ? formatDuration(seconds) : `${days.toFixed(0)} days`;
 }
 
-/** Runs what is not kept yet, and keeps each result as soon as it is there. */
+/** Runs all of a plan, and keeps each result beside those that were found before as soon as it is there. */
 async function runAll(
   plan: SyntheticPlan,
+  found: Map<string, Learned>,
   out: string | undefined,
   signal: AbortSignal,
-): Promise<Map<string, Learned>> {
-  const found = new Map<string, Learned>(out !== undefined && existsSync(out) ? readKept(out) : []);
+): Promise<void> {
   for (const planned of plan.runs) {
-    const key = runKey(planned, plan);
-    if (found.has(key)) continue;
     const progress = createProgress(`${planned.model.name}  ${planned.task.name}`);
     try {
       const learned = await runSynthetic(plan, planned, {
@@ -191,7 +191,7 @@ async function runAll(
             `loss ${loss.toFixed(3)}${accuracy === undefined ? '' : `  accuracy ${(100 * accuracy).toFixed(1)} %`}`,
           ),
       });
-      found.set(key, learned);
+      found.set(runKey(planned, plan), learned);
     } finally {
       progress.finish();
     }
@@ -200,10 +200,11 @@ async function runAll(
       await writeFileAtomically(out, (file) => file.write(Buffer.from(lines.join(''))));
     }
   }
-  return found;
 }
 
-function readKept(path: string): [string, Learned][] {
+/** The results that a file of an earlier call keeps, by the keys of their runs. */
+function readKept(path: string | undefined): [string, Learned][] {
+  if (path === undefined || !existsSync(path)) return [];
   return readFileSync(path, 'utf8')
     .split('\n')
     .flatMap((line, index): [string, Learned][] => {
