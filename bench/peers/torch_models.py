@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from torch_scan import chunked, recurrence
 from torch_ssd import ssd_chunked, ssd_recurrence
+from torch_versions import causal_attention, rms_norm
 
 VOCABULARY = 65_536
 WIDTH = 768
@@ -28,7 +29,7 @@ class Norm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x):
-        return F.rms_norm(x, self.weight.shape, self.weight, EPSILON)
+        return rms_norm(x, self.weight.shape, self.weight, EPSILON)
 
 
 class Attention(nn.Module):
@@ -50,7 +51,7 @@ class Attention(nn.Module):
             q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         # The fused kernel for CPUs wants as many heads of keys as of queries.
         k, v = (part.repeat_interleave(HEADS // KV_HEADS, 1) for part in (k, v))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        y = causal_attention(q, k, v)
         return self.o(y.transpose(1, 2).flatten(2))
 
 

@@ -6,7 +6,8 @@ x, dt [B, L, E]; A [E, N]; B, C [B, L, N]; h [B, E, N]; y [B, L, E].
 """
 
 import torch
-from torch.amp import custom_bwd, custom_fwd
+
+from torch_versions import float32_forward, same_backward
 
 
 def recurrence(x, dt, A, B, C):
@@ -32,7 +33,7 @@ class ChunkedScan(torch.autograd.Function):
     """
 
     @staticmethod
-    @custom_fwd(device_type='cpu', cast_inputs=torch.float32)
+    @float32_forward
     def forward(ctx, x, dt, A, B, C, chunk):
         x, dt, B, C = (part.transpose(0, 1).contiguous() for part in (x, dt, B, C))
         h = x.new_zeros(*x.shape[1:], A.shape[1])
@@ -49,7 +50,7 @@ class ChunkedScan(torch.autograd.Function):
         return y.transpose(0, 1)
 
     @staticmethod
-    @custom_bwd(device_type='cpu')
+    @same_backward
     def backward(ctx, dy):
         x, dt, A, B, C, *starts = ctx.saved_tensors
         dy = dy.to(x.dtype).transpose(0, 1).contiguous()

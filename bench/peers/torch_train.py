@@ -12,6 +12,7 @@ import time
 import torch
 
 from torch_models import CHOICES, SCANS, VOCABULARY, Model
+from torch_versions import adamw
 import torch_scan
 import torch_ssd
 
@@ -61,7 +62,7 @@ def train(arguments):
     """Seconds and losses of each step, those of the warm-up first."""
     torch.manual_seed(0)
     model, count = build(arguments.model, arguments.scan)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    optimizer = adamw(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1)
     autocast = torch.autocast('cpu', torch.bfloat16, enabled=arguments.precision == 'bfloat16')
     seconds, losses = [], []
     for _ in range(arguments.warm_up + arguments.steps):

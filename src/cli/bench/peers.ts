@@ -1,5 +1,6 @@
 /** `braid bench peers`: the same work in the systems people use today, in turn with Braid. */
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { measureStep } from '../../bench/generate.ts';
 import { describeSubject } from '../../bench/measurement.ts';
@@ -159,11 +160,11 @@ function addTraining(
 
 /** Scripts of bench/peers that run in Node.js, and what each of them does. */
 const scripts = [
-  { script: 'onnx_llama.mjs', system: 'onnxruntime-node', what: 'prompt' },
-  { script: 'onnx_llama.mjs', system: 'onnxruntime-node', what: 'token' },
-  { script: 'llamacpp_llama.mjs', system: 'node-llama-cpp', what: 'prompt' },
-  { script: 'llamacpp_llama.mjs', system: 'node-llama-cpp', what: 'token' },
-  { script: 'tfjs_llama.mjs', system: 'TensorFlow.js', what: 'prompt' },
+  { script: 'onnx_llama.mjs', system: 'onnxruntime-node', precision: 'float32', what: 'prompt' },
+  { script: 'onnx_llama.mjs', system: 'onnxruntime-node', precision: 'float32', what: 'token' },
+  { script: 'llamacpp_llama.mjs', system: 'node-llama-cpp', precision: 'bfloat16', what: 'prompt' },
+  { script: 'llamacpp_llama.mjs', system: 'node-llama-cpp', precision: 'bfloat16', what: 'token' },
+  { script: 'tfjs_llama.mjs', system: 'TensorFlow.js', precision: 'float32', what: 'prompt' },
 ] as const;
 
 /** Reading a prompt, and generating one token after it, on one row. */
@@ -192,13 +193,13 @@ function addInference(
       peers.push({
         subject,
         system: peer.system,
-        precision: 'float32',
+        precision: peer.precision,
         threads: executor.threads,
         command: process.execPath,
         arguments: [
           peer.script,
           name,
-          ...['--packages', options.packages ?? '', '--what', what, '--length', String(position)],
+          ...['--packages', resolve(options.packages ?? ''), '--what', what, '--length', String(position)],
           ...['--threads', String(executor.threads), '--samples', '{samples}'],
         ],
       });
