@@ -73,7 +73,7 @@ describe('texts that begin alike', () => {
           expect(likelihood.greedy).toBe(greedy ? wanted[index].greedy : undefined);
         });
       }),
-      { numRuns: 25 },
+      { numRuns: 12 },
     );
     scorer.dispose();
     whole.dispose();
