@@ -40,6 +40,7 @@ SAMPLES = {
     'emoji': '👩‍👩‍👧‍👦 family 🇩🇪 flag 🤷🏽‍♀️ shrug ❤️ and 😀😀😀',
     'scripts': '東京は日本の首都です。Привет, мир! مرحبا بالعالم नमस्ते ยินดีต้อนรับ 한국어 ǅ ǅungla',
     'spaces': '  two   three\u00a0hard\u2003em\u3000wide\u0085next\ufeffmark \t\ttabs\n\n \n  end\n\n  ',
+    'edges': "x\u0085.y \ufeff! \u00a0\u00a0z\u2003\u2003\n\u3000\n a\u180eb 1\u0085 2 it'\u017fold IT'SOLD you'rest ''s\x1c\x1d.",
     'accents': 'e\u0301 \u00e9 A\u030a \u212b \ufb01 \u1e9b\u0323',
     'specials': 'a <|endoftext|> b <|end_of_text|> c <tool> d <tool></s> [SEP]',
     'empty': '',
@@ -145,6 +146,11 @@ def without_specials(file: Path) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(content))
 
 
+def words(tokenizer: Tokenizer, text: str) -> list[int]:
+    """How many characters each word has."""
+    return [end - begin for _, (begin, end) in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+
+
 def huggingface(out: Path, texts: Path) -> dict:
     wikitext = (texts / 'wikitext2-test.txt').read_text(encoding='utf-8')
     found = {}
@@ -156,6 +162,8 @@ def huggingface(out: Path, texts: Path) -> dict:
         tokenizer.save(str(file), pretty=False)
         reference = without_specials(file)
         found[name] = expected(lambda text: reference.encode(text, add_special_tokens=False).ids, wikitext)
+        if name in ('gpt2', 'llama3', 'o200k', 'digits'):
+            found[name]['words'] = {sample: words(reference, text) for sample, text in SAMPLES.items()}
     # The one that Braid has learned (src/data/tokenizers/trainBpe.test.ts): here it is only read.
     trained = without_specials(out / 'trained.json')
     found['trained'] = expected(lambda text: trained.encode(text, add_special_tokens=False).ids, wikitext)

@@ -21,6 +21,16 @@ const slash = 47;
  * beginning of a character, which may cost a token or two.
  */
 export function safeCut(bytes: Uint8Array, least: number): number {
+  const place = safePlace(bytes, least);
+  if (place !== undefined) return place;
+  let at = least;
+  while (at < bytes.length && (bytes[at] & 0xc0) === 0x80) at++;
+  // More than three such bytes in a row are no character.
+  return at - least > 3 ? least : at;
+}
+
+/** The place itself, or undefined when there is none. */
+export function safePlace(bytes: Uint8Array, least: number): number | undefined {
   const end = Math.min(bytes.length - 1, least + cutWindow);
   for (let at = Math.max(2, least); at < end; at++) {
     const before = bytes[at - 1];
@@ -28,10 +38,7 @@ export function safeCut(bytes: Uint8Array, least: number): number {
     if (next === space && letter(before) && letter(bytes[at + 1])) return at;
     if (before === lineFeed && visible(next) && next !== slash && visible(bytes[at - 2])) return at;
   }
-  let at = least;
-  while (at < bytes.length && (bytes[at] & 0xc0) === 0x80) at++;
-  // More than three such bytes in a row are no character.
-  return at - least > 3 ? least : at;
+  return undefined;
 }
 
 /** ASCII only: some of the characters of several bytes are white space. */

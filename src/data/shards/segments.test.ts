@@ -95,6 +95,11 @@ describe('segments', () => {
     ]) {
       const whole = segmentsOf(documents, options, 65_536);
       expect(whole.length).toBeGreaterThan(8);
+      if (!('partBytes' in options)) {
+        const [validated, ...others] = documentsOf(whole).validation;
+        expect([validated.length, others.length]).toEqual([words.length, 1]);
+        expect(documentsOf(whole).train.map(({ length }) => length)).toEqual([5, words.length - 7]);
+      }
       whole.forEach(({ next }, index) => {
         const rest = segmentsOf(documents, options, 10_000, next);
         expect(rest.map(plain)).toEqual(whole.slice(index + 1).map(plain));
@@ -119,6 +124,8 @@ describe('a safe cut', () => {
     };
     expect(cut('one two three', 4)).toEqual(['one two', ' three']);
     expect(cut('f(1);\n\n  g(2);\nh();', 3)).toEqual(['f(1);\n\n  g(2);\n', 'h();']);
+    // A slash belongs to the line end before it, for one of the tokenizers.
+    expect(cut('f();\n/x\n(1)', 3)).toEqual(['f();\n/x\n', '(1)']);
     expect(cut('ééééé', 3)).toEqual(['éé', 'ééé']);
     expect(safeCut(new Uint8Array(20).fill(0x80), 7)).toBe(7);
   });

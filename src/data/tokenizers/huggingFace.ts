@@ -86,7 +86,8 @@ function byteBpeParts({ path, json, identity }: TokenizerFile): ByteBpeParts | u
   };
 }
 
-function patternsOf(value: unknown): readonly RegExp[] | undefined {
+/** How a pre-tokenizer cuts text into words, or undefined when it is none of those that are known. */
+export function patternsOf(value: unknown): readonly RegExp[] | undefined {
   const one = byteLevel.safeParse(value);
   if (one.success) return one.data.use_regex ? [wordPattern(gpt2Words)] : undefined;
   const several = sequence.safeParse(value);

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { safePlace } from '../shards/safeCut.ts';
 import { findTokenizer, type Tokenizer } from '../tokenizer.ts';
+import { patternsOf } from './huggingFace.ts';
+import { splitWords } from './words.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const folder = join(root, 'test/fixtures/tokenizers');
@@ -13,6 +16,8 @@ const wikitext = join(root, '../shared/data/text/wikitext2-test.txt');
 
 interface Expected {
   readonly samples: Readonly<Record<string, readonly number[]>>;
+  /** Characters of each word. */
+  readonly words?: Readonly<Record<string, readonly number[]>>;
   readonly digests: Readonly<Record<string, string>>;
 }
 
@@ -112,6 +117,38 @@ describe.each(byteLevel)('%s', (name) => {
     );
     expect(() => tokenizer.decode([tokenizer.vocabulary])).toThrow(/another tokenizer/);
     expect(tokenizer.separator).toBeLessThan(tokenizer.vocabulary);
+  });
+});
+
+describe.each(['gpt2', 'llama3', 'o200k', 'digits'])('%s', (name) => {
+  it.each(Object.entries(samples))('cuts %s into the words of the reference', (sample, text) => {
+    const { pre_tokenizer } = JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8'));
+    const words = text === '' ? [] : splitWords(text, patternsOf(pre_tokenizer) ?? []);
+    expect(words.map((word) => [...word].length)).toEqual(expected[name].words?.[sample]);
+  });
+});
+
+/** Everything that the patterns treat in a way of its own. */
+const morsel = fc.constantFrom(
+  ...['a', 'Z', 'word', "'s", '1', '23', ' ', '  ', '\n', '\r\n', '/', '.', '!', 'é', '日', '\t', '\u0085'],
+);
+
+describe('a safe cut', () => {
+  it.each(byteLevel)('changes no token of %s', (name) => {
+    const tokenizer = open(name);
+    let cuts = 0;
+    fc.assert(
+      fc.property(fc.array(morsel, { minLength: 5, maxLength: 60 }), fc.nat(20), (parts, least) => {
+        const text = Buffer.from(parts.join(''));
+        const at = safePlace(text, least);
+        if (at === undefined) return;
+        cuts++;
+        const [left, right] = [text.subarray(0, at), text.subarray(at)].map((part) => tokenizer.encode(part));
+        expect([...left, ...right]).toEqual([...tokenizer.encode(text)]);
+      }),
+      { numRuns: 400 },
+    );
+    expect(cuts).toBeGreaterThan(20);
   });
 });
 
