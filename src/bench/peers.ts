@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { BraidError } from '../graph/index.ts';
 import type { Executor } from '../runtime/index.ts';
 import type { Effort, Machine } from './machine.ts';
 import type { Measurement, Subject } from './measurement.ts';
@@ -69,10 +70,12 @@ export async function benchPeers(bench: PeerBench): Promise<PeerBenchResult> {
   const broken = new Map<PeerCommand, string>();
   const { machine, results } = await inRounds<Samples>({ rounds, executor, effort, peer }, [
     ...own.map(({ measure }) => async (round: number) => {
+      requireGoingOn(bench);
       bench.onVisit?.('braid');
       return { name: 'braid', ...(await measure(shares[round])) };
     }),
     ...peers.map((command) => async (round: number) => {
+      requireGoingOn(bench);
       bench.onVisit?.(command.system);
       // Memory of Braid's own turn must not push the peer into what is left.
       await releaseMemory();
@@ -97,6 +100,11 @@ export async function benchPeers(bench: PeerBench): Promise<PeerBenchResult> {
   });
   const missing = [...broken].map(([{ system, subject }, reason]) => ({ system, subject, reason }));
   return { machine, measurements, missing };
+}
+
+function requireGoingOn({ signal }: PeerBench): void {
+  if (!signal?.aborted) return;
+  throw new BraidError('interrupted', 'Stopped before everything was measured; nothing was written.');
 }
 
 /** What a peer prints: seconds of each sample, and the version of the system. */
