@@ -1,7 +1,7 @@
 /** `braid import`: a model that others wrote becomes a run. */
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { openExecutor } from '../bench/session.ts';
 import { BraidError, elementCount } from '../graph/index.ts';
 import type { OpenedModel } from '../models/index.ts';
@@ -14,7 +14,7 @@ import { checkVocabulary } from './settings.ts';
 
 interface Options {
   readonly out?: string;
-  readonly tokenizer: string;
+  readonly tokenizer?: string;
   readonly text?: readonly string[];
   readonly executor?: string;
 }
@@ -25,10 +25,10 @@ export function command(): Command {
     .argument('<folder>', 'the folder of the model')
     .argument('[overrides...]', 'values of the training configuration, as train.KEY=value')
     .option('-o, --out <folder>', 'the folder of the run (default: runs/<name of the folder>)')
-    .addOption(
-      new Option('--tokenizer <name>', 'how text becomes tokens; none: the model takes token ids')
-        .choices(['none', 'bytes'])
-        .default('none'),
+    .option(
+      '--tokenizer <name>',
+      "'bytes', 'tiktoken:NAME', a tokenizer.json, or 'none': the model takes token ids (default: the tokenizer.json " +
+        'of the folder, if there is one)',
     )
     .option(
       '--text <file>',
@@ -50,7 +50,8 @@ async function run(folder: string, overrides: string[], options: Options): Promi
   const model = await openFolder(folder);
   try {
     const name = basename(resolve(folder));
-    const config = runConfig(model, name, overrides, options);
+    const tokenizer = options.tokenizer ?? ownTokenizer(folder);
+    const config = runConfig(model, name, overrides, { ...options, tokenizer });
     const values = model.parameters.map(({ name, shape }) => ({
       key: `parameter/${name}`,
       dtype: 'float32' as const,
@@ -67,18 +68,24 @@ async function run(folder: string, overrides: string[], options: Options): Promi
     const count = values.reduce((sum, { data }) => sum + data.length, 0);
     process.stdout.write(
       `A ${model.family} model with ${formatCount(count)} parameters is the run ${created.folder}.\n` +
-        `Try: braid generate ${created.folder} ${options.tokenizer === 'none' ? '--ids 1,2,3' : '--prompt "Once"'}\n`,
+        `Try: braid generate ${created.folder} ${tokenizer === 'none' ? '--ids 1,2,3' : '--prompt "Once"'}\n`,
     );
   } finally {
     await model.close();
   }
 }
 
+/** The tokenizer that came with the model. */
+function ownTokenizer(folder: string): string {
+  const path = join(folder, 'tokenizer.json');
+  return existsSync(path) ? path : 'none';
+}
+
 function runConfig(
   model: OpenedModel,
   name: string,
   overrides: readonly string[],
-  { tokenizer, text, executor }: Options,
+  { tokenizer, text, executor }: Options & { readonly tokenizer: string },
 ): FrozenRunConfig {
   const foreign = overrides.find((override) => !override.startsWith('train.'));
   if (foreign !== undefined) {

@@ -69,7 +69,8 @@ function refuseText(): never {
   throw new BraidError(
     'data',
     "This model has no tokenizer here (data.tokenizer is 'none'), so that it takes token ids only: " +
-      "'braid generate RUN --ids 1,2,3'. To train it on text byte by byte, import it with --tokenizer bytes.",
+      "'braid generate RUN --ids 1,2,3'. Import it with --tokenizer and its tokenizer.json or, to train it on text byte by " +
+      'byte, with --tokenizer bytes.',
   );
 }
 
