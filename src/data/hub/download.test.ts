@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { findInputs } from '../sources/files.ts';
 import { download } from './download.ts';
 import { findPublicSet, type PublicSet, publicSets } from './registry.ts';
 
@@ -108,6 +109,7 @@ describe('loading a public set', () => {
     ranges.length = 0;
     expect((await download({ set, folder, endpoint })).loaded).toBe(0);
     expect(ranges).toEqual([]);
+    expect(findInputs([folder]).map(({ path }) => path)).toEqual(first.files);
   });
 
   it.each([true, false])('goes on after the connection broke (ranges served: %s)', async (served) => {
@@ -118,6 +120,7 @@ describe('loading a public set', () => {
     );
     const there = statSync(join(folder, 'en/large.txt.partial')).size;
     expect(there).toBeGreaterThan(0);
+    expect(() => findInputs([folder])).toThrow(/large\.txt\.partial' is not complete/);
     manners = { ranges: served, damage: false, head: later };
     // The data set has moved on meanwhile: the files stay those of the commit that was begun with.
     const { loaded } = await download({ set, folder, endpoint });

@@ -1,6 +1,6 @@
 /**
  * Loads a public set into a folder: each file under a temporary name until its checksum is right, and from where an earlier
- * attempt stopped. `source.json` says where the files are from.
+ * attempt stopped. `.source.json` says where the files are from.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
@@ -34,7 +34,8 @@ export interface Downloaded {
   readonly loaded: number;
 }
 
-const source = 'source.json';
+/** Hidden, so that it is no text of the folder. */
+const source = '.source.json';
 const sourceSchema = z.strictObject({ repository: z.string(), commit: z.string() });
 
 /**

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { extname, isAbsolute } from 'node:path';
 import { globSync } from 'tinyglobby';
 import { BraidError } from '../../graph/index.ts';
+import { partialName } from '../../models/atomicFile.ts';
 
 export const formats = ['text', 'jsonl', 'parquet', 'fasta'] as const;
 export type Format = (typeof formats)[number];
@@ -55,6 +56,13 @@ function expand(input: string): readonly string[] {
         (name) => `${input.replace(/\/+$/, '')}/${name}`,
       )
     : globSync(input, { expandDirectories: false, absolute: isAbsolute(input) });
+  const unfinished = files.find((file) => partialName('') === extname(file));
+  if (unfinished !== undefined) {
+    throw new BraidError(
+      'data',
+      `'${unfinished}' is not complete: loading it was interrupted. Finish that with the same command, or remove the file.`,
+    );
+  }
   if (files.length > 0) return files.sort();
   throw new BraidError(
     'data',
