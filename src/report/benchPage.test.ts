@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { measurement, report } from '../bench/testing.ts';
 import { benchPage } from './benchPage.ts';
 import { measurementGroups, measurementTable, profileRows } from './benchTable.ts';
+import { laneRows, laneVerdict } from './laneTable.ts';
 import { rooflineChart } from './rooflineChart.ts';
 
 const several = report([
@@ -55,6 +56,24 @@ describe('the page of a benchmark', () => {
   it('escapes names', () => {
     expect(html).toContain('&lt;other&gt;');
     expect(html).not.toContain('<other>');
+  });
+});
+
+describe('the table of lanes', () => {
+  const group = { group: 'b', seconds: 4, busy: [1, 3], threads: [1, 1], balance: 2 / 3, withoutLanes: 5 };
+  const found = { subject: { model: 'm' }, groups: [group], speedup: 1.25 };
+
+  it('gives busy and idle time of each lane, and the block once', () => {
+    expect(laneRows(found)).toEqual([
+      ['b', '0', '1', '1.000 s', '3.000 s', '4.000 s', '5.000 s', '0.667'],
+      ['', '1', '1', '3.000 s', '1.000 s', '', '', ''],
+    ]);
+    expect(laneVerdict(found)).toMatch(/1\.250 ×/);
+    expect(laneVerdict({ ...found, groups: [] })).toMatch(/No block has branches/);
+  });
+
+  it('stands in the page', () => {
+    expect(benchPage({ ...several, kind: 'lanes', lanes: [found] })).toContain('m: blocks');
   });
 });
 

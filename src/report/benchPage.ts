@@ -13,6 +13,7 @@ import {
 } from './benchTable.ts';
 import { paletteSize } from './chartStyle.ts';
 import { formatPercent } from './format.ts';
+import { laneColumns, laneRows, laneVerdict } from './laneTable.ts';
 import { lineChart } from './lineChart.ts';
 import { figures, htmlTable, page, type Section } from './page.ts';
 import { rooflineChart } from './rooflineChart.ts';
@@ -37,6 +38,11 @@ export function benchPage(report: BenchReport): string {
       body: [figures([measurementRoofline(report)])],
       note: 'FLOPs and bytes are those that the kernels execute; a point above the slope found its data in a cache.',
     },
+    ...(report.lanes ?? []).map((found) => ({
+      title: `${describeSubject(found.subject)}: blocks`,
+      body: [htmlTable(laneColumns, laneRows(found))],
+      note: laneVerdict(found),
+    })),
     ...measurements.flatMap((measurement) => profileSections(measurement)),
     {
       title: 'Where it was measured',

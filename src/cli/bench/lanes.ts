@@ -4,7 +4,7 @@ import { benchLanes, type LaneMeasurement } from '../../bench/lanes.ts';
 import { describeSubject } from '../../bench/measurement.ts';
 import { openExecutor } from '../../bench/session.ts';
 import type { TrainingSubject } from '../../bench/train.ts';
-import { formatSeconds } from '../../report/format.ts';
+import { laneColumns, laneRows, laneVerdict } from '../../report/laneTable.ts';
 import { textTable } from '../../report/table.ts';
 import { settle } from '../../train/index.ts';
 import { count, counts } from '../arguments.ts';
@@ -74,30 +74,7 @@ async function run(models: string[], options: Options): Promise<void> {
   if (!options.json) for (const one of result.lanes) process.stdout.write(describe(one));
 }
 
-const align = 'right' as const;
-const columns = [
-  { title: 'block' },
-  { title: 'lane', align },
-  { title: 'threads', align },
-  { title: 'busy', align },
-  { title: 'idle', align },
-  { title: 'block', align },
-  { title: 'without lanes', align },
-  { title: 'balance', align },
-];
-
-function describe({ subject, groups, speedup }: LaneMeasurement): string {
-  const rows = groups.flatMap(({ group, seconds, busy, threads, balance, withoutLanes }) =>
-    busy.map((time, lane) => [
-      lane === 0 ? group : '',
-      String(lane),
-      String(threads[lane]),
-      formatSeconds(time),
-      formatSeconds(Math.max(0, seconds - time)),
-      ...(lane === 0 ? [formatSeconds(seconds), formatSeconds(withoutLanes), balance.toFixed(3)] : []),
-    ]),
-  );
-  const none = 'No block has branches that could stand side by side on these threads.';
-  const verdict = `Steps with lanes are ${speedup.toFixed(3)} × as fast as without.`;
-  return `\n${describeSubject(subject)}\n${groups.length > 0 ? textTable(columns, rows) : none}\n${verdict}\n`;
+function describe(found: LaneMeasurement): string {
+  const table = found.groups.length > 0 ? `${textTable(laneColumns, laneRows(found))}\n` : '';
+  return `\n${describeSubject(found.subject)}\n${table}${laneVerdict(found)}\n`;
 }
