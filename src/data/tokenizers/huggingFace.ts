@@ -12,12 +12,13 @@ import { PairTable } from './pairTable.ts';
 import { nameOf, readTokenizerFile, separatorOf, type TokenizerFile } from './tokenizerFile.ts';
 import { digitsApart, gpt2Words, isKnownPattern, wordPattern } from './words.ts';
 
-const absent = z.union([z.null(), z.undefined(), z.literal('')]);
+/** Older files lack some of the keys, and have empty texts for others. */
+const absent = z.union([z.null(), z.literal('')]).optional();
 
 /** A model that Braid's encoder can run. */
 const bpeSchema = z.looseObject({
   type: z.literal('BPE').optional(),
-  dropout: z.union([absent, z.literal(0)]),
+  dropout: z.union([z.null(), z.literal(0)]).optional(),
   continuing_subword_prefix: absent,
   end_of_word_suffix: absent,
   byte_fallback: z.literal(false).optional(),
@@ -25,6 +26,8 @@ const bpeSchema = z.looseObject({
   vocab: z.record(z.string(), z.int().nonnegative()),
   merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
 });
+
+const normalizerSchema = z.union([absent, z.looseObject({ type: z.literal('NFC') })]);
 
 const byteLevel = z.looseObject({
   type: z.literal('ByteLevel'),
@@ -54,7 +57,7 @@ export function huggingFaceTokenizer(path: string): Tokenizer {
 function byteBpeParts({ path, json, identity }: TokenizerFile): ByteBpeParts | undefined {
   const model = bpeSchema.safeParse(json.model);
   const patterns = patternsOf(json.pre_tokenizer);
-  const normalizer = z.union([absent, z.looseObject({ type: z.literal('NFC') })]).safeParse(json.normalizer);
+  const normalizer = normalizerSchema.safeParse(json.normalizer);
   if (!model.success || !patterns || !normalizer.success) return undefined;
   const plain = json.added_tokens.filter(({ special }) => !special);
   if (plain.some((token) => token.single_word || token.lstrip || token.rstrip)) return undefined;

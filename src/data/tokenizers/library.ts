@@ -50,17 +50,26 @@ export function libraryTokenizer({ path, json, identity }: TokenizerFile): Token
   };
 }
 
+/** The library guesses what it does not know. */
+const kinds = ['BPE', 'Unigram', 'WordPiece', 'WordLevel'];
+
+function unknownKind(path: string, reason: string, cause?: unknown): BraidError {
+  return new BraidError(
+    'unsupported',
+    `The tokenizer '${path}' is of a kind that neither Braid nor @huggingface/tokenizers can run (${reason}). ` +
+      'Use another tokenizer.',
+    { cause },
+  );
+}
+
 function openLibrary(path: string, json: TokenizerJson): LibraryTokenizer {
+  const { type } = json.model;
+  if (type !== undefined && !kinds.includes(type)) throw unknownKind(path, `its model is '${type}'`);
   const told = { ...json, added_tokens: json.added_tokens.filter(({ special }) => !special) };
   try {
     return new LibraryTokenizer(told, {});
   } catch (cause) {
-    throw new BraidError(
-      'unsupported',
-      `The tokenizer '${path}' is of a kind that neither Braid nor @huggingface/tokenizers can run ` +
-        `(${cause instanceof Error ? cause.message : String(cause)}). Use another tokenizer.`,
-      { cause },
-    );
+    throw unknownKind(path, cause instanceof Error ? cause.message : String(cause), cause);
   }
 }
 

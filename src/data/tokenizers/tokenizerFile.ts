@@ -18,9 +18,9 @@ const addedTokenSchema = z.looseObject({
 const fileSchema = z.looseObject({
   model: z.looseObject({ type: z.string().optional() }),
   added_tokens: z.array(addedTokenSchema).default([]),
-  normalizer: z.unknown(),
-  pre_tokenizer: z.unknown(),
-  decoder: z.unknown(),
+  normalizer: z.unknown().optional(),
+  pre_tokenizer: z.unknown().optional(),
+  decoder: z.unknown().optional(),
 });
 
 export type AddedToken = z.infer<typeof addedTokenSchema>;
