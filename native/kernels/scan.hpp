@@ -67,9 +67,14 @@ inline void takeSteps(const Scan& s, const Channels& channels, int64_t row, int6
   for (int64_t i = 0; i < count; i++) {
     const int64_t at = (row * s.length + begin + i) * s.channels + channels.first;
     const f32x16 raw = s.dt.load(at, channels.lanes) + channels.dtBias;
-    store(steps.delta + i * kWidth, softplus(raw));
     store(steps.x + i * kWidth, s.x.load(at, channels.lanes));
-    if (steps.slope) store(steps.slope + i * kWidth, sigmoid(raw));
+    if (steps.slope) {
+      f32x16 slope;
+      store(steps.delta + i * kWidth, softplus(raw, slope));
+      store(steps.slope + i * kWidth, slope);
+    } else {
+      store(steps.delta + i * kWidth, softplus(raw));
+    }
   }
 }
 

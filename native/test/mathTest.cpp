@@ -99,6 +99,12 @@ void testMath() {
   checkUlp("silu", -87, 30, 3, [](const f32x16& x) { return silu(x); }, [](double x) { return x / (1 + std::exp(-x)); });
   checkUlp("softplus", -87, 30, 4, [](const f32x16& x) { return softplus(x); },
            [](double x) { return std::log1p(std::exp(x)); });
+  const auto slope = [](const f32x16& x) {
+    f32x16 found;
+    softplus(x, found);
+    return found;
+  };
+  checkUlp("slope of softplus", -87, 30, 3, slope, [](double x) { return 1 / (1 + std::exp(-x)); });
   checkUlp("tanh", -12, 12, 3, [](const f32x16& x) { return tanh(x); }, [](double x) { return std::tanh(x); });
   const auto half = [](double x) { return 0.5 * std::erfc(-x); };
   checkUlp("halfErfPlusOne", 0, 6, 2, [](const f32x16& x) { return halfErfPlusOne(x); }, half);
