@@ -135,15 +135,20 @@ function makeTable() {
     const missing = row.needs.filter((name) => reports[name] === undefined);
     if (missing.length > 0) return [[row.name, '', '', 'not measured', row.needs.join(', ')]];
     const show = (value) => (row.percent ? formatPercent(value) : value.toFixed(2));
-    return row
-      .parts(reports)
-      .map(({ label, figure, mark, sign, reached }, index) => [
-        index === 0 ? row.name : '',
-        label,
-        `${sign} ${show(mark)}`,
-        `${show(figure)}${reached ? '' : ' (missed)'}`,
-        index === 0 ? row.needs.join(', ') : '',
-      ]);
+    try {
+      return row
+        .parts(reports)
+        .map(({ label, figure, mark, sign, reached }, index) => [
+          index === 0 ? row.name : '',
+          label,
+          `${sign} ${show(mark)}`,
+          `${show(figure)}${reached ? '' : ' (missed)'}`,
+          index === 0 ? row.needs.join(', ') : '',
+        ]);
+    } catch (error) {
+      // A report that lacks something, such as a peer that was not installed, costs its row only.
+      return [[row.name, '', '', `not measured: ${error.message}`, row.needs.join(', ')]];
+    }
   });
   const columns = [
     { title: 'what' },

@@ -4,6 +4,7 @@
 //
 // and answers with one line: the seconds of each run with both operands as Braid has them (plain, row by row), a bar,
 // and those with the second operand in the layout that oneDNN asks for, brought there beforehand. The result is float32.
+// `unsupported…` where the library has no such product on this CPU.
 #include <chrono>
 #include <cstdint>
 #include <iostream>
@@ -94,6 +95,8 @@ int main() {
       std::cout << "| ";
       print(packed);
       std::cout << std::endl;
+    } catch (const dnnl::error& error) {
+      std::cout << (error.status == dnnl_unimplemented ? "unsupported" : "error: ") << error.what() << std::endl;
     } catch (const std::exception& error) {
       std::cout << "error: " << error.what() << std::endl;
     }

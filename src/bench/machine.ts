@@ -35,7 +35,8 @@ export async function measureMachine(executor: Executor, options: MachineOptions
     const best = known?.sizes.filter(({ flopsPerSecond }) => flopsPerSecond === known.flopsPerSecond);
     const sizes = best ?? (quick ? quickSizes : peakSizes);
     const own = await measurePeak(executor, { precision, seconds, sizes });
-    return peer ? betterPeak(own, await measurePeerPeak(peer, sizes, precision, executor.threads)) : own;
+    const other = peer && (await measurePeerPeak(peer, sizes, precision, executor.threads));
+    return other ? betterPeak(own, other) : own;
   };
   return {
     peaks: { float32: await peak('float32'), bfloat16: await peak('bfloat16') },
@@ -51,12 +52,14 @@ async function measurePeerPeak(
   sizes: readonly Omit<Peak['sizes'][number], 'flopsPerSecond'>[],
   precision: 'float32' | 'bfloat16',
   threads: number,
-): Promise<Peak> {
+): Promise<Peak | undefined> {
   const measured = [];
   for (const { m, k, n } of sizes) {
     const product = { m, k, n, transposeA: false, transposeB: true, dtype: precision };
-    const { plain, packed } = await peer.measure(product, peerRuns);
-    measured.push({ m, k, n, flopsPerSecond: (2 * m * k * n) / Math.min(...plain, ...packed) });
+    const times = await peer.measure(product, peerRuns);
+    if (!times) return undefined;
+    const best = Math.min(...times.plain, ...times.packed);
+    measured.push({ m, k, n, flopsPerSecond: (2 * m * k * n) / best });
   }
   return {
     precision,

@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { BraidError } from '../graph/index.ts';
-import type { Product } from './products.ts';
+import { nameOf, type Product } from './products.ts';
 
 const source = fileURLToPath(new URL('../../bench/peers/onednn.cpp', import.meta.url));
 const binary = fileURLToPath(new URL('../../build/peers/onednn', import.meta.url));
@@ -55,16 +55,20 @@ export class OneDnn {
     return new OneDnn(child, lines, answers, value);
   }
 
-  async measure({ m, k, n, transposeA, transposeB, dtype }: Product, runs: number): Promise<PeerTimes> {
+  /** Undefined where the library has no such product on this CPU (BF16 needs AVX-512 in old versions). */
+  async measure(product: Product, runs: number): Promise<PeerTimes | undefined> {
+    const { m, k, n, transposeA, transposeB, dtype } = product;
     this.#process.stdin?.write(
       `${[m, k, n, Number(transposeA), Number(transposeB), dtype, runs].join(' ')}\n`,
     );
     const { value } = await this.#answers.next();
-    const answer = String(value);
-    if (answer.startsWith('error') || !answer.includes('|')) {
-      throw new BraidError('native', `${this.version} on ${m}×${k}×${n} ${dtype}: ${answer}`);
+    if (typeof value !== 'string') {
+      throw new BraidError('native', `${this.version} ended while it multiplied ${nameOf(product)}.`);
     }
-    const [plain, packed] = answer.split('|').map((part) => part.trim().split(/\s+/).map(Number));
+    if (value.startsWith('unsupported')) return undefined;
+    if (!value.includes('|'))
+      throw new BraidError('native', `${this.version} on ${nameOf(product)}: ${value}`);
+    const [plain, packed] = value.split('|').map((part) => part.trim().split(/\s+/).map(Number));
     return { plain, packed };
   }
 

@@ -142,8 +142,9 @@ async function measureProduct(
     seconds,
     work: workOf([program]),
   });
-  if (!peer) return [part('braid', own)];
-  const { plain, packed } = await peer.measure(product, samples);
+  const times = await peer?.measure(product, samples);
+  if (!peer || !times) return [part('braid', own)];
+  const { plain, packed } = times;
   return [part('braid', own), part(peer.version, plain), part(`${peer.version}, packed`, packed)];
 }
 

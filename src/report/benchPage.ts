@@ -1,6 +1,7 @@
 /** A benchmark as a self-contained page: table, speed by subject, cost by length, roofline, profiles. */
 import type { BenchReport, Measurement } from '../bench/measurement.ts';
 import { describeSubject, figuresOf } from '../bench/measurement.ts';
+import type { Profile } from '../bench/profile.ts';
 import { spread } from '../bench/statistics.ts';
 import { barChart } from './barChart.ts';
 import {
@@ -43,7 +44,7 @@ export function benchPage(report: BenchReport): string {
       body: [htmlTable(laneColumns, laneRows(found))],
       note: laneVerdict(found),
     })),
-    ...measurements.flatMap((measurement) => profileSections(measurement)),
+    ...measurements.flatMap((measurement) => profileSections(measurement, report.machine)),
     {
       title: 'Where it was measured',
       body: [
@@ -110,13 +111,26 @@ function roofs({ peaks, bandwidth }: BenchReport['machine']) {
   };
 }
 
-function profileSections({ subject, profile }: Measurement): Section[] {
+function profileRoofline({ operations }: Profile, machine: BenchReport['machine']): string {
+  const points = operations.map(({ name, flopsPerSecond, bytesPerSecond }, index) => ({
+    name,
+    color: index % paletteSize,
+    flopsPerByte: flopsPerSecond / bytesPerSecond,
+    flopsPerSecond,
+  }));
+  return rooflineChart(points, { title: 'Roofline of the operations', ...roofs(machine) });
+}
+
+function profileSections({ subject, profile }: Measurement, machine: BenchReport['machine']): Section[] {
   if (!profile) return [];
   const name = describeSubject(subject);
   return [
     {
       title: `${name}: operations`,
-      body: [htmlTable(profileColumns, profileRows(profile.operations, 60))],
+      body: [
+        figures([profileRoofline(profile, machine)]),
+        htmlTable(profileColumns, profileRows(profile.operations, 60)),
+      ],
       note: profileNote(profile),
     },
     { title: `${name}: layers`, body: [htmlTable(profileColumns, profileRows(profile.layers, 200))] },
