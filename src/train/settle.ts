@@ -1,16 +1,17 @@
 /**
  * What a configuration leaves to measurement: `routing.balance: time` and `train.lanes: auto`. Measured once for a machine,
- * model, length and batch, kept in the user's cache, and frozen into the run, so that resuming repeats the bits.
+ * version, model, length and batch, kept in the user's cache, and frozen into the run, so that resuming repeats the bits.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { cpus, homedir } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../models/atomicFile.ts';
 import type { ModelConfig } from '../models/config.ts';
 import type { Executor } from '../runtime/executor.ts';
 import type { FrozenRunConfig, FrozenTrainConfig, MachineDefaults, RunConfig } from './config.ts';
 import { freeze } from './config.ts';
+import { describeEnvironment } from './environment.ts';
 import { makeFolder } from './folder.ts';
 import { type MeasuredBalance, measureBalance, needsMeasuredBalance, withRatio } from './measuredBalance.ts';
 import { type MeasuredLanes, measureLanes } from './measuredLanes.ts';
@@ -87,12 +88,12 @@ function userCache(): string {
 function fingerprintOf(model: ModelConfig, train: FrozenTrainConfig, executor: Executor): string {
   const { name: _, ...architecture } = model;
   const { batch, length, accumulation, precision, threads, lanes, recompute, lossChunk } = train;
-  const isa = 'isa' in executor ? String(executor.isa) : '';
+  const isa = 'isa' in executor ? String(executor.isa) : undefined;
+  // Another version, or a working folder at another revision, may have other kernels.
+  const { braid, git, cpu, cores, executor: name } = describeEnvironment(executor, precision, isa);
   const what = {
-    version: 1,
-    cpu: cpus().map((cpu) => cpu.model),
-    executor: executor.name,
-    isa,
+    machine: { cpu, cores, name, isa },
+    version: { braid, git },
     train: { batch, length, accumulation, precision, threads, lanes, recompute, lossChunk },
     architecture,
   };
