@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -186,6 +187,25 @@ describe('a preparation', () => {
     await expect(prepare({ ...given, folder: `${given.folder}-2` })).rejects.toThrow(
       /a\.txt' is another one now/,
     );
+  });
+
+  it('has its folder to itself, also after one that died there', async () => {
+    const given = options([inputFile('a.txt', 'a\fb\fc\fd')]);
+    const lock = join(given.folder, 'prepare.lock');
+    mkdirSync(given.folder);
+    writeFileSync(lock, `${process.ppid}\n`);
+    await expect(prepare(given)).rejects.toThrow(
+      /Another preparation \(process \d+\) is at work.*prepare\.lock/,
+    );
+    expect(readdirSync(given.folder)).toEqual(['prepare.lock']);
+    const { pid } = spawnSync(process.execPath, ['--version']);
+    writeFileSync(lock, `${pid}\n`);
+    await prepare(given);
+    expect(readdirSync(given.folder).sort()).toEqual([
+      'manifest.json',
+      'train-00000.tokens',
+      'validation-00000.tokens',
+    ]);
   });
 
   it('says what is wrong with its input, and where', async () => {

@@ -3,7 +3,6 @@
  * shards the manifest says how far it is: a preparation that was interrupted goes on from there and ends with the same bytes.
  */
 import { copyFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { BraidError } from '../../graph/index.ts';
 import { fileError } from '../../models/atomicFile.ts';
@@ -16,6 +15,7 @@ import { batchOf, type EncodedBatch, tokenArray } from './encode.ts';
 import type { Encoders } from './encoders.ts';
 import { openEncoders } from './encoders.ts';
 import { ShardWriter, widthFor } from './format.ts';
+import { lockFolder } from './lock.ts';
 import {
   type Manifest,
   manifestFormat,
@@ -78,10 +78,38 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     validateEvery: options.validateEvery ?? 100,
     shardTokens: options.shardTokens ?? 2 ** 25,
   };
+  const before = readManifest(options.folder);
+  if (before && !before.place) {
+    requireSame(before, settings, tokenizer, options.folder);
+    return { manifest: before, found: shardsOf(before) };
+  }
+  // An input without text is found before a folder is made.
+  const counted = before ? undefined : await count(files, settings, options);
+  const unlock = lockFolder(options.folder);
+  try {
+    return await goOn(files, settings, tokenizer, counted, options);
+  } finally {
+    unlock();
+  }
+}
+
+function shardsOf({ shards }: Manifest): number {
+  return shards.train.length + shards.validation.length;
+}
+
+/** With the folder to itself: what another process did in the meantime is seen first. */
+async function goOn(
+  files: readonly InputFile[],
+  settings: ShardSettings,
+  tokenizer: Tokenizer,
+  counted: Counted | undefined,
+  options: PrepareOptions,
+): Promise<Prepared> {
   const begun = readManifest(options.folder);
   if (begun) requireSame(begun, settings, tokenizer, options.folder);
-  const manifest = begun ?? (await begin(files, settings, tokenizer, options));
-  const found = manifest.shards.train.length + manifest.shards.validation.length;
+  const manifest =
+    begun ?? (await begin(counted ?? (await count(files, settings, options)), settings, tokenizer, options));
+  const found = shardsOf(manifest);
   if (!manifest.place) return { manifest, found };
   const encoders = openEncoders({ tokenizer: options.tokenizer, width: manifest.width }, options.threads);
   try {
@@ -92,16 +120,14 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
 }
 
 async function begin(
-  files: readonly InputFile[],
+  { documents, bytes }: Counted,
   settings: ShardSettings,
   tokenizer: Tokenizer,
   options: PrepareOptions,
 ): Promise<Manifest> {
-  const { documents, bytes } = await count(files, settings, options);
   const few = documents < settings.validateEvery;
   const { folder } = options;
   try {
-    await mkdir(folder, { recursive: true });
     const own = join(folder, tokenizerFile);
     if (tokenizer.file !== undefined && resolve(tokenizer.file) !== resolve(own))
       copyFileSync(tokenizer.file, own);
@@ -131,12 +157,17 @@ async function begin(
 /** The name of a tokenizer's file among the shards that were made with it. */
 export const tokenizerFile = 'tokenizer.json';
 
+interface Counted {
+  readonly documents: number;
+  readonly bytes: number;
+}
+
 /** Documents until there are enough to validate with every n-th, and the bytes of those. */
 async function count(
   files: readonly InputFile[],
   { field, validateEvery }: ShardSettings,
   { signal, onProgress }: PrepareOptions,
-): Promise<{ documents: number; bytes: number }> {
+): Promise<Counted> {
   const meter = new Meter('counting', files, onProgress);
   let documents = 0;
   let bytes = 0;
