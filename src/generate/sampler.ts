@@ -4,6 +4,7 @@
  */
 import { BraidError } from '../graph/index.ts';
 import { randomStream } from '../nn/random.ts';
+import { weigh } from './weigh.ts';
 
 export interface SamplingOptions {
   /** Divides the logits; 0 always takes the most likely token. */
@@ -32,12 +33,7 @@ export function createSampler(options: SamplingOptions): Sampler {
     if (temperature === 0 || topK === 1) return best;
     const { length } = logits;
     if (weights.length !== length) weights = new Float64Array(length);
-    let total = 0;
-    for (let token = 0; token < length; token++) {
-      const weight = Math.exp((logits[token] - logits[best]) / temperature);
-      weights[token] = weight;
-      total += weight;
-    }
+    const total = weigh(logits, logits[best], temperature, weights);
     const uniform = stream.uniform(index);
     if (topK === 0 && topP === 1) return draw(weights, { total, least: 0, ties: length }, uniform);
     if (sorted.length !== length) sorted = new Float64Array(length);
