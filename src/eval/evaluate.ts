@@ -5,6 +5,7 @@ import type { EvaluatedModel } from './model.ts';
 import { scoreNeedles } from './needle.ts';
 import { createContinuationScorer } from './prefixScorer.ts';
 import type { TaskResult } from './result.ts';
+import { lengthBoundStrategy } from './routes.ts';
 import type { Answer, Protocol } from './tasks/choice.ts';
 import { answerQuestions, releasedQuestions } from './tasks/choice.ts';
 import { readQuestions } from './tasks/documents.ts';
@@ -94,6 +95,7 @@ async function perplexity(model: EvaluatedModel, settings: EvaluationSettings): 
     ],
     notes: [
       `${score.tokens} tokens, ${score.bytes} bytes; window ${window}, stride ${stride}; ends of documents not counted`,
+      ...lengthBound(model, window),
     ],
   };
 }
@@ -107,7 +109,10 @@ async function positions(model: EvaluatedModel, settings: EvaluationSettings): P
       metric: `loss at ${begin} to ${end - 1}`,
       value: loss,
     })),
-    notes: [`nats per token, over documents of at least ${score.length} tokens`],
+    notes: [
+      `nats per token, over documents of at least ${score.length} tokens`,
+      ...lengthBound(model, score.length),
+    ],
   };
 }
 
@@ -133,6 +138,15 @@ async function needle(model: EvaluatedModel, settings: EvaluationSettings): Prom
     figures: shares,
     notes: ['right when all seven digits are the likeliest tokens'],
   };
+}
+
+/** A model whose routing depends on the length sees all rows at one length. */
+function lengthBound({ model }: EvaluatedModel, length: number): readonly string[] {
+  const strategy = lengthBoundStrategy(model);
+  if (strategy === undefined) return [];
+  return [
+    `the routing strategy '${strategy}' splits rows by their length: all were filled up to ${length} tokens`,
+  ];
 }
 
 function limited({ documents, limit }: EvaluationSettings): readonly Document[] {
