@@ -29,7 +29,10 @@ const commands: Readonly<Record<string, Entry>> = {
   generate: { summary: 'continue a text with a trained run', load: () => import('./generate.ts') },
   import: { summary: 'make a run of a Hugging Face folder', load: () => import('./import.ts') },
   export: { summary: 'write a run as a Hugging Face folder', load: () => import('./export.ts') },
-  bench: { summary: 'speed of models, layers and lanes against measured peaks', load: () => import('./bench.ts') },
+  bench: {
+    summary: 'speed of models, layers and lanes against measured peaks',
+    load: () => import('./bench.ts'),
+  },
   doctor: { summary: 'what this machine offers and what Braid chose', load: () => import('./doctor.ts') },
   quickstart: {
     summary: 'compare FlowHN, LLaMA and Mamba on real text',
