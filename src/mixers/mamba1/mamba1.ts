@@ -30,7 +30,7 @@ const options = z.strictObject({
   /** RMSNorm on the low-rank time step, B and C (Jamba, Lieber et al. 2024). */
   norms: z.boolean().default(false),
   /** Positions between the states that training keeps; it recomputes those between. */
-  chunk: z.int().positive().default(16),
+  chunk: z.int().positive().default(64),
 });
 
 type Options = z.infer<typeof options>;
