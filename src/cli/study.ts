@@ -68,7 +68,7 @@ function list(): void {
 async function run(name: string, { out, text, json, ...options }: Options): Promise<void> {
   const study = findStudy(name);
   const folder = out ?? `runs/study-${name}`;
-  const data = dataConfigSchema.parse({ ...(text ? { text } : {}), validateEvery: 10 });
+  const data = dataConfigSchema.parse({ ...(text ? { text } : {}), validateEvery: 20 });
   const prepared = prepareStudy(study, { ...options, data });
   process.stderr.write(`${announce(prepared)}\n`);
   const result = await runStudy(prepared, folder, (part, runPart) => reportComparison(part.title, runPart));
