@@ -46,6 +46,8 @@ export interface CurvePoint {
 }
 
 export interface CellResult {
+  /** On which text and with what it was measured: figures of something else are measured again. */
+  readonly asked: string;
   readonly row: string;
   readonly seed: number;
   readonly learningRate: number;
@@ -91,11 +93,9 @@ export async function runCell(
   const own = join(folder, cell.folder);
   const run = await openOrCreate(own, cell.config);
   const known = readMeasured(join(own, file));
-  const wanted = [
-    ...(measuring.tasks ?? []).map(({ name }) => name),
-    ...(measuring.needle ? ['needle'] : []),
-  ];
-  if (known && wanted.every((name) => known.tasks.some(({ task }) => task === name))) return known;
+  // Figures of another text, or of other questions, are not those that were asked for.
+  const asked = JSON.stringify([text.train.fingerprint, text.validation.fingerprint, measuring]);
+  if (known?.asked === asked) return known;
   const counted = resetPeakMemory();
   const session = openSession(run.config, executor, text);
   const { trainer } = session;
@@ -111,6 +111,7 @@ export async function runCell(
     // A run that is only measured again tells nothing of the memory of its training.
     const memory = known ? known.peakMemoryBytes : counted ? peakMemory() : null;
     const result = {
+      asked,
       ...summarize(run, cell, trainer.programs.flopsPerStep),
       peakMemoryBytes: memory,
       ...(await measure(run.config, executor, trainer.store, text, measuring, hooks)),

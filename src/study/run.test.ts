@@ -101,6 +101,19 @@ describe('runComparison', () => {
     await expect(other).rejects.toThrow(/holds a run with other settings/);
   });
 
+  it('refuses another text, whose figures those of a finished comparison are not', async () => {
+    await run(design({ seeds: [1] }), 'text');
+    writeFileSync(join(folder, 'other.txt'), 'pack my box with five dozen liquor jugs.\f'.repeat(60));
+    const data = dataConfigSchema.parse({ text: [join(folder, 'other.txt')], validateEvery: 4 });
+    await expect(run(design({ seeds: [1], data }), 'text')).rejects.toThrow(/training text is not the one/);
+  });
+
+  it('measures again what is asked for in another way', async () => {
+    await run(design({ seeds: [1] }), 'again');
+    const { rows } = await run(design({ seeds: [1] }), 'again', { measuring: { length: 32 } });
+    expect(rows[0].contexts.at(-1)?.to).toBe(32);
+  });
+
   it('chooses a learning rate on documents that are not reported', async () => {
     const result = await run(design({ rates: { kind: 'grid', rates: [1e-9, 0.03] } }), 'grid');
     for (const { learningRate } of result.rows) expect(learningRate).toBe(0.03);
