@@ -33,6 +33,22 @@ class Scaling {
   double least_ = 1, low_ = 0, high_ = 0, length_ = 0;
 };
 
+// Sine and cosine of 2π·x for |x| ≤ ½, 2⁻²³ off at most: by the nearest quarter of a turn, with Cephes' polynomials for
+// |angle| ≤ π/4.
+inline void sineAndCosine(const f32x16& x, f32x16& sine, f32x16& cosine) {
+  const f32x16 magic = splat(12582912.0f);  // 1.5 · 2²³: adding it rounds to an integer, in its low bits
+  const f32x16 sum = x * 4.0f + magic;
+  const f32x16 angle = (x - (sum - magic) * 0.25f) * 6.28318530717958648f;
+  const i32x16 quarter = asInt(sum);
+  const f32x16 z = angle * angle;
+  const f32x16 s = ((z * -1.9515295891e-4f + 8.3321608736e-3f) * z - 1.6666654611e-1f) * z * angle + angle;
+  const f32x16 c = ((z * 2.443315711809948e-5f - 1.388731625493765e-3f) * z + 4.166664568298827e-2f) * z * z - z * 0.5f + 1.0f;
+  const i32x16 odd = (quarter & 1) != 0;
+  const i32x16 sineSign = (quarter & 2) << 30, cosineSign = ((quarter + 1) & 2) << 30;
+  sine = asFloat(asInt(select(odd, c, s)) ^ sineSign);
+  cosine = asFloat(asInt(select(odd, s, c)) ^ cosineSign);
+}
+
 void rope(const Call& call) {
   const Tensor& shape = call.in(0);
   const Source x = shape;
@@ -53,18 +69,23 @@ void rope(const Call& call) {
     double* turns = reinterpret_cast<double*>(team.scratch(thread, bytes));  // turns per position of every pair
     float* cosine = reinterpret_cast<float*>(turns + padded);
     float* sine = cosine + padded;
+    std::fill(turns + half, turns + padded, 0.0);
     for (int64_t i = 0; i < half; i++) {
       const double turn = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(rotated)) / kTurn;
       turns[i] = turn * scaling.of(turn);
     }
     for (int64_t p = begin; p < end; p++) {
       const double place = position[p] - (document ? document[p] : 0);
-      for (int64_t i = 0; i < half; i++) {
-        // Whole turns are taken off in double precision; what is left is exact enough for a float sine.
+      // Whole turns are taken off in double precision; what is left is exact enough for a float sine.
+      for (int64_t i = 0; i < padded; i++) {
         const double angle = place * turns[i];
-        const float rest = static_cast<float>((angle - std::nearbyint(angle)) * kTurn);
-        cosine[i] = std::cos(rest);
-        sine[i] = direction * std::sin(rest);
+        sine[i] = static_cast<float>(angle - std::nearbyint(angle));
+      }
+      for (int64_t i = 0; i < padded; i += kWidth) {
+        f32x16 s, c;
+        sineAndCosine(load(sine + i), s, c);
+        store(cosine + i, c);
+        store(sine + i, s * direction);
       }
       for (int64_t head = 0; head < heads; head++) {
         const int64_t at = (p * heads + head) * width;

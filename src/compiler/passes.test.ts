@@ -3,6 +3,7 @@ import type { Tensor } from '../graph/index.ts';
 import { Graph } from '../graph/index.ts';
 import {
   add,
+  attention,
   cast,
   concat,
   glu,
@@ -11,6 +12,7 @@ import {
   multiply,
   reshape,
   rmsNorm,
+  rope,
   scale,
   split,
   sum,
@@ -152,6 +154,25 @@ describe('storeActivations', () => {
     expect(map(y).dtype).toBe('float32');
     const backward = dtypes('backward').filter((name) => name.endsWith('bfloat16'));
     expect(backward).toEqual(['cast bfloat16']);
+  });
+
+  it('brings queries and keys to attention in BF16, turned or not', () => {
+    const graph = new Graph();
+    const x = graph.source('input', 'x', [1, 3, 8]);
+    const w = graph.source('parameter', 'w', [8, 8]);
+    const positions = graph.source('input', 'positions', [1, 3], 'int32');
+    const heads = reshape(matmul(x, w), [1, 3, 2, 4]);
+    const turned = rope(heads, positions, { theta: 100 });
+    const { out } = attention({ q: turned, k: turned, v: heads });
+    graph.output('y', sum(out));
+    const { graph: both, gradients } = differentiate(graph, sum(out), [w]);
+    const gradient = gradients.get(w);
+    if (gradient) both.output('dw', gradient);
+    const stored = storeActivations(eliminateDead(lowerPrecision(both).graph).graph).graph;
+    for (const name of ['attention', 'attentionBackward']) {
+      const node = stored.nodes.find(({ operation }) => operation.name === name);
+      expect(node?.inputs.slice(0, 3).map((input) => input?.dtype)).toEqual(Array(3).fill('bfloat16'));
+    }
   });
 
   it('changes values by no more than the rounding of BF16', async () => {

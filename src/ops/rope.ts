@@ -2,9 +2,18 @@
 import type { Tensor } from '../graph/index.ts';
 import { defineOperation, describeType, elementCount, graphOf } from '../graph/index.ts';
 import { elementwiseCost } from './cost.ts';
-import { operand } from './plain.ts';
-import type { Fail } from './require.ts';
-import { FLOAT32, INT32, optionalInput, requireInput, requireRank, requireShape } from './require.ts';
+import type { Stored } from './elementwise.ts';
+import { operand, roundStored } from './plain.ts';
+import type { Fail, FloatType } from './require.ts';
+import {
+  FLOATS,
+  INT32,
+  optionalInput,
+  requireFloatType,
+  requireInput,
+  requireRank,
+  requireShape,
+} from './require.ts';
 
 /** Longer sequences than a model was trained on: how its frequencies are lowered. */
 export type RopeScaling =
@@ -26,6 +35,7 @@ export type RopeScaling =
 type RopeAttributes = {
   readonly theta: number;
   readonly inverse: boolean;
+  readonly dtype: FloatType;
   readonly dimensions?: number | undefined;
   readonly factor?: number | undefined;
   readonly lowFactor?: number | undefined;
@@ -59,9 +69,10 @@ function frequencies(rotated: number, attributes: RopeAttributes): Float64Array 
 
 const ropeOperation = defineOperation<RopeAttributes>({
   name: 'rope',
+  storableOutputs: [0],
   infer(inputs, attributes, fail) {
-    const { theta } = attributes;
-    const x = requireInput(inputs, 0, 'x', FLOAT32, fail);
+    const { theta, dtype } = attributes;
+    const x = requireInput(inputs, 0, 'x', FLOATS, fail);
     const positions = requireInput(inputs, 1, 'positions', INT32, fail);
     const documents = optionalInput(inputs, 2, 'documents', INT32, fail);
     requireRank(x, 'x', '[B, L, H, D]', 4, fail);
@@ -79,11 +90,12 @@ const ropeOperation = defineOperation<RopeAttributes>({
     if (!(theta > 0 && Number.isFinite(theta)))
       return fail(`attribute theta is ${theta}; it must be above 0.`);
     requireScaling(attributes, fail);
-    return [{ shape: x.shape, dtype: 'float32' }];
+    requireFloatType(dtype, fail);
+    return [{ shape: x.shape, dtype }];
   },
   gradient({ inputs: [x, positions, documents], attributes }, [dy]) {
     if (!x || !positions || !dy) return [];
-    const back = { ...attributes, inverse: !attributes.inverse };
+    const back: RopeAttributes = { ...attributes, inverse: !attributes.inverse, dtype: 'float32' };
     return [turn(dy, positions, documents, back), undefined, undefined];
   },
   cost: (inputs, outputs) => elementwiseCost(3 * elementCount(outputs[0].shape), inputs, outputs),
@@ -112,6 +124,7 @@ const ropeOperation = defineOperation<RopeAttributes>({
         }
       }
     }
+    roundStored(y);
   },
 });
 
@@ -124,7 +137,7 @@ function turn(
   return graphOf([x, positions]).apply(ropeOperation, [x, positions, documents], attributes)[0];
 }
 
-export interface RopeOptions {
+export interface RopeOptions extends Stored {
   /** Base of the wavelengths; LLaMA: 10000. */
   readonly theta: number;
   /** Turn back instead. Default: false. */
@@ -137,14 +150,14 @@ export interface RopeOptions {
 }
 
 /**
- * Rotates the pairs (i, i + R/2) of x[B, L, H, D] by (position − document) · θ^(−2i/R), or by less where the frequencies are
- * scaled. `positions` is [B, L] int32; R is even.
+ * Rotates the pairs (i, i + R/2) of x[B, L, H, D], float32 or bfloat16, by (position − document) · θ^(−2i/R), or by less
+ * where the frequencies are scaled. `positions` is [B, L] int32; R is even. Angles and products are float32.
  */
 export function rope(x: Tensor, positions: Tensor, options: RopeOptions): Tensor {
-  const { theta, inverse = false, documents, dimensions } = options;
+  const { theta, inverse = false, dtype = 'float32', documents, dimensions } = options;
   const { kind, ...scaling } = options.scaling ?? { kind: 'none' };
   return turn(x, positions, documents, {
-    ...{ theta, inverse },
+    ...{ theta, inverse, dtype },
     ...(dimensions === undefined ? {} : { dimensions }),
     ...(kind === 'none' ? {} : scaling),
   });

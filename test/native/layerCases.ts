@@ -82,22 +82,30 @@ function rope(): OperationCase[] {
   return [2, 24, 64, 80].flatMap((width) =>
     [false, true].flatMap((inverse): OperationCase[] => {
       const x = floats([2, 5, 3, width], { seed: 28 });
-      const attributes = { theta: 10_000, inverse };
+      const attributes = { theta: 10_000, inverse, dtype: 'float32' };
       const title = `width ${width}${inverse ? ', inverse' : ''}`;
       return [
-        { operation: 'rope', title, inputs: [x, positions, undefined], attributes },
-        { operation: 'rope', title: `${title}, documents`, inputs: [x, positions, documents], attributes },
+        { operation: 'rope', title, inputs: [x, positions, undefined], attributes, half: [0] },
+        {
+          operation: 'rope',
+          title: `${title}, documents`,
+          inputs: [x, positions, documents],
+          attributes,
+          half: [0],
+        },
         {
           operation: 'rope',
           title: `${title}, some features turned, scaled`,
           inputs: [x, positions, undefined],
           attributes: { ...attributes, dimensions: 2 * Math.ceil(width / 6), factor: 4 },
+          half: [0],
         },
         {
           operation: 'rope',
           title: `${title}, scaled by wavelength`,
           inputs: [x, positions, documents],
           attributes: { ...attributes, factor: 8, lowFactor: 1, highFactor: 4, originalLength: 4096 },
+          half: [0],
         },
       ];
     }),
