@@ -18,11 +18,15 @@ export function find(report, parts, more = () => true) {
 export const seconds = (measurement) => median(measurement.seconds);
 export const tokensPerSecond = (measurement) => measurement.work.tokens / seconds(measurement);
 
-export function mfu(report, parts) {
-  const one = find(report, parts);
-  const peak = report.machine.peaks[one.precision === 'bfloat16' ? 'bfloat16' : 'float32'];
-  return one.work.modelFlops / (seconds(one) * peak.flopsPerSecond);
+/** A share of what the machine did at that moment, as the report gives it: the median, or an error where none was probed. */
+function share(measurement, name) {
+  const found = measurement.figures?.[name];
+  if (!found) throw new Error(`${JSON.stringify(measurement.subject)} was measured without probes`);
+  return found.median;
 }
+
+export const mfu = (report, parts) => share(find(report, parts), 'mfu');
+export const bandwidthShare = (measurement) => share(measurement, 'bandwidthShare');
 
 /** Braid's products against oneDNN's at one precision: all of them together, and the worst. */
 export function products(report) {

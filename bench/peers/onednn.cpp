@@ -1,13 +1,15 @@
-// Matrix products of oneDNN, for `braid bench operators --peers`. Reads one order per line,
+// Matrix products of oneDNN, for the peaks and for `braid bench operators --peers`. Reads one order per line,
 //
-//     m k n transposeA transposeB float32|bfloat16 runs
+//     m k n transposeA transposeB float32|bfloat16 plain|packed runs seconds
 //
-// and answers with one line: the seconds of each run with both operands as Braid has them (plain, row by row), a bar,
-// and those with the second operand in the layout that oneDNN asks for, brought there beforehand. The result is float32.
-// `unsupported…` where the library has no such product on this CPU.
+// and answers with one line: the seconds of each run, of which there are at least `runs` and as many as `seconds` ask for.
+// `plain`: both operands as Braid has them, row by row; `packed`: the second operand in the layout that oneDNN asks for,
+// brought there beforehand. The result is float32. `unsupported...` where the library has no such product on this CPU.
+// The last few products stay ready, so that they can be asked for in turn with others at no cost.
 #include <chrono>
 #include <cstdint>
 #include <iostream>
+#include <list>
 #include <sstream>
 #include <string>
 #include <unordered_map>
@@ -23,8 +25,16 @@ struct Order {
   memory::dim m, k, n;
   bool transposeA, transposeB;
   memory::data_type type;
-  int runs;
+  bool packed;
 };
+
+struct Ready {
+  std::string name;
+  dnnl::matmul product;
+  std::unordered_map<int, memory> arguments;
+};
+
+constexpr size_t mostReady = 4;
 
 // Touches every page: memory that was never written is read from one cached page.
 void fill(const memory& m) {
@@ -33,43 +43,50 @@ void fill(const memory& m) {
   for (size_t i = 0; i < size; i++) bytes[i] = static_cast<uint8_t>(i % 2 == 0 ? 0 : 60);
 }
 
-std::vector<double> measure(const Order& order, bool packed, dnnl::engine& engine, dnnl::stream& stream) {
+Ready prepare(const std::string& name, const Order& order, dnnl::engine& engine, dnnl::stream& stream) {
   using tag = memory::format_tag;
   const memory::desc a({order.m, order.k}, order.type, order.transposeA ? tag::ba : tag::ab);
   const memory::desc plain({order.k, order.n}, order.type, order.transposeB ? tag::ba : tag::ab);
   const memory::desc free({order.k, order.n}, order.type, tag::any);
   const memory::desc y({order.m, order.n}, memory::data_type::f32, tag::ab);
 #if DNNL_VERSION_MAJOR >= 3
-  const dnnl::matmul::primitive_desc chosen(engine, a, packed ? free : plain, y);
+  const dnnl::matmul::primitive_desc chosen(engine, a, order.packed ? free : plain, y);
 #else
-  const dnnl::matmul::primitive_desc chosen(dnnl::matmul::desc(a, packed ? free : plain, y), engine);
+  const dnnl::matmul::primitive_desc chosen(dnnl::matmul::desc(a, order.packed ? free : plain, y), engine);
 #endif
-  const dnnl::matmul product(chosen);
   memory source(a, engine), weights(plain, engine), result(y, engine);
   fill(source);
   fill(weights);
   fill(result);
   memory used = weights;
-  if (packed && chosen.weights_desc() != plain) {
+  if (order.packed && chosen.weights_desc() != plain) {
     used = memory(chosen.weights_desc(), engine);
     dnnl::reorder(weights, used).execute(stream, weights, used);
     stream.wait();
   }
-  const std::unordered_map<int, memory> arguments{
-      {DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, used}, {DNNL_ARG_DST, result}};
-  std::vector<double> seconds;
-  for (int run = 0; run <= order.runs; run++) {
-    const auto begin = std::chrono::steady_clock::now();
-    product.execute(stream, arguments);
-    stream.wait();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    if (run > 0) seconds.push_back(took.count());  // the first one touches fresh memory
-  }
-  return seconds;
+  return {name, dnnl::matmul(chosen), {{DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, used}, {DNNL_ARG_DST, result}}};
 }
 
-void print(const std::vector<double>& seconds) {
-  for (const double value : seconds) std::cout << value << ' ';
+double run(const Ready& ready, dnnl::stream& stream) {
+  const auto begin = std::chrono::steady_clock::now();
+  ready.product.execute(stream, ready.arguments);
+  stream.wait();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  return took.count();
+}
+
+// The product of that name, prepared now or kept from an earlier order; the one not asked for longest goes.
+const Ready& find(std::list<Ready>& kept, const std::string& name, const Order& order, dnnl::engine& engine,
+                  dnnl::stream& stream) {
+  for (auto known = kept.begin(); known != kept.end(); ++known) {
+    if (known->name != name) continue;
+    kept.splice(kept.begin(), kept, known);
+    return kept.front();
+  }
+  if (kept.size() == mostReady) kept.pop_back();
+  kept.push_front(prepare(name, order, engine, stream));
+  run(kept.front(), stream);  // the first one touches fresh memory
+  return kept.front();
 }
 
 }  // namespace
@@ -80,20 +97,28 @@ int main() {
   const dnnl_version_t* version = dnnl_version();
   std::cout.precision(9);
   std::cout << "oneDNN " << version->major << '.' << version->minor << '.' << version->patch << std::endl;
+  std::list<Ready> kept;
   std::string line;
   while (std::getline(std::cin, line)) {
     Order order;
-    std::string type;
+    std::string type, layout;
+    int runs = 0;
+    double seconds = 0;
     std::istringstream fields(line);
-    fields >> order.m >> order.k >> order.n >> order.transposeA >> order.transposeB >> type >> order.runs;
+    fields >> order.m >> order.k >> order.n >> order.transposeA >> order.transposeB >> type >> layout;
+    const std::string name = line.substr(0, fields.tellg());
+    fields >> runs >> seconds;
     order.type = type == "bfloat16" ? memory::data_type::bf16 : memory::data_type::f32;
+    order.packed = layout == "packed";
     try {
       if (!fields) throw std::runtime_error("cannot read the order '" + line + "'");
-      const auto plain = measure(order, false, engine, stream);
-      const auto packed = measure(order, true, engine, stream);
-      print(plain);
-      std::cout << "| ";
-      print(packed);
+      const Ready& ready = find(kept, name, order, engine, stream);
+      double spent = 0;
+      for (int done = 0; done < runs || spent < seconds; done++) {
+        const double took = run(ready, stream);
+        spent += took;
+        std::cout << took << ' ';
+      }
       std::cout << std::endl;
     } catch (const dnnl::error& error) {
       std::cout << (error.status == dnnl_unimplemented ? "unsupported" : "error: ") << error.what() << std::endl;

@@ -4,6 +4,7 @@ import { compile } from '../compiler/index.ts';
 import { Graph } from '../graph/index.ts';
 import { accumulate, sum } from '../ops/index.ts';
 import type { Executor } from '../runtime/executor.ts';
+import type { Effort } from './machine.ts';
 
 /** Bytes per second. */
 export interface Bandwidth {
@@ -18,15 +19,21 @@ export interface Bandwidth {
 export interface BandwidthOptions {
   /** Time to spend on each figure, in seconds. */
   readonly seconds?: number;
-  /** Default: 512 MiB, beyond the caches of a machine, or an eighth of what is free. */
+  /** Bytes of each stream. Default: beyond the caches. */
   readonly streamBytes?: number;
 }
 
 const largestStream = 512 * 2 ** 20;
 
+/** Bytes of a stream: beyond the caches of a machine, or an eighth of what is free; in a quick run too few for a figure. */
+export function streamBytesOf(effort: Effort): number {
+  if (effort === 'quick') return 2 ** 20;
+  return 4 * Math.floor(Math.min(largestStream, freemem() / 8) / 4);
+}
+
 export async function measureBandwidth(
   executor: Executor,
-  { seconds = 0.7, streamBytes = Math.min(largestStream, freemem() / 8) }: BandwidthOptions = {},
+  { seconds = 0.7, streamBytes = streamBytesOf('full') }: BandwidthOptions = {},
 ): Promise<Bandwidth> {
   const count = Math.max(1, Math.floor(streamBytes / 4));
   const reading = new Graph();

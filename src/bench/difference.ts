@@ -1,10 +1,12 @@
 /**
- * What got better and what got worse between two reports. The spread decides what is noise: a difference counts where the
- * quarter points of the two do not overlap and the medians differ by more than one in a hundred.
+ * What got better and what got worse between two reports, by the clock and by what the machine did around each sample. The
+ * spread decides what is noise: a difference counts where the quarter points of the two do not overlap and the medians
+ * differ by more than one in a hundred.
  */
 import { BraidError } from '../graph/index.ts';
 import type { BenchReport, Measurement } from './measurement.ts';
-import { describeSubject } from './measurement.ts';
+import { describeSubject, productRate, readRate } from './measurement.ts';
+import { type Moment, sharesOf } from './probes.ts';
 import { type Spread, spread } from './statistics.ts';
 
 export type Verdict = 'better' | 'worse' | 'noise';
@@ -16,6 +18,11 @@ export interface Difference {
   /** Median time before over median time after: above 1 is faster. */
   readonly speedup: number;
   readonly verdict: Verdict;
+  /**
+   * The same with time counted in the work that probes did in it: the FLOPs of a product, the bytes of a read. A machine that
+   * was slower in one of the two calls then makes no difference, as far as what was measured is bound by the same.
+   */
+  readonly atEqualMachine?: { readonly speedup: number; readonly verdict: Verdict };
 }
 
 export interface Differences {
@@ -69,8 +76,27 @@ function identity({ subject, precision, threads, executor }: Measurement): strin
 function differ(name: string, old: Measurement, fresh: Measurement): Difference {
   const before = spread(old.seconds);
   const after = spread(fresh.seconds);
-  const speedup = before.median / after.median;
-  return { name, before, after, speedup, verdict: judge(before, after) };
+  const equal = [productRate, readRate].flatMap((rate) => differAtEqualMachine(old, fresh, rate)).at(0);
+  return {
+    name,
+    before,
+    after,
+    speedup: before.median / after.median,
+    verdict: judge(before, after),
+    ...(equal ? { atEqualMachine: equal } : {}),
+  };
+}
+
+function differAtEqualMachine(
+  old: Measurement,
+  fresh: Measurement,
+  rate: (moment: Moment) => number | undefined,
+): NonNullable<Difference['atEqualMachine']>[] {
+  // Samples per unit of the probe's work; its inverse is the time.
+  const costs = [old, fresh].map((one) => sharesOf(one, 1, rate).map((share) => 1 / share));
+  if (costs.some((values) => values.length === 0)) return [];
+  const [before, after] = costs.map(spread);
+  return [{ speedup: before.median / after.median, verdict: judge(before, after) }];
 }
 
 export function judge(before: Spread, after: Spread): Verdict {

@@ -10,12 +10,13 @@ import type { ModelConfig } from '../models/index.ts';
 import { buildModel } from '../models/index.ts';
 import type { ParameterSpec } from '../nn/index.ts';
 import { splitPositions } from '../ops/index.ts';
-import type { Executor, LoadedProgram, Store } from '../runtime/index.ts';
+import type { Executor, LoadedProgram, RunOptions, RunStatistics, Store } from '../runtime/index.ts';
 import type { Precision } from '../train/index.ts';
 import { checkMemory, integerInput, planMemory, refreshShadows } from '../train/index.ts';
 import type { Effort, Machine } from './machine.ts';
 import type { Measurement, Subject, Work } from './measurement.ts';
 import type { OneDnn } from './onednn.ts';
+import { type Gauge, joinSamples, type Probes, type Samples, takeSamples } from './probes.ts';
 import { ProfileRecorder } from './profile.ts';
 import { workOf } from './programWork.ts';
 import { inRounds, shareSamples } from './rounds.ts';
@@ -48,8 +49,7 @@ export interface GenerationBenchResult {
   readonly recorders: readonly ProfileRecorder[];
 }
 
-export interface StepVisit {
-  readonly seconds: readonly number[];
+export interface StepVisit extends Samples {
   readonly work: Work;
   readonly memory: NonNullable<Measurement['memory']>;
   readonly recorder?: ProfileRecorder;
@@ -60,9 +60,10 @@ export async function benchGeneration(bench: GenerationBench): Promise<Generatio
   const samples = shareSamples(bench.samples, rounds);
   const { machine, results } = await inRounds(
     { rounds, executor, effort, peer },
-    subjects.map((subject) => async (round: number) => {
+    subjects.map((subject) => async (round, probes) => {
       const profile = bench.profile === true && round === rounds - 1;
-      const visit = await measureStep(subject, executor, samples[round], profile);
+      const gauge = await gaugeOf(subject, probes);
+      const visit = await measureStep(subject, executor, samples[round], { profile, gauge });
       bench.onSubject?.(subject.subject);
       return visit;
     }),
@@ -78,7 +79,7 @@ export async function benchGeneration(bench: GenerationBench): Promise<Generatio
       precision,
       threads: executor.threads,
       executor: executor.name,
-      seconds: visits.flatMap(({ seconds }) => seconds),
+      ...joinSamples(visits),
       work: visits[0].work,
       memory: visits[0].memory,
       ...(recorder ? { profile: recorder.profile(machine) } : {}),
@@ -90,12 +91,24 @@ export async function benchGeneration(bench: GenerationBench): Promise<Generatio
 const warmup = 2;
 const profiledRuns = 5;
 
+/** A token waits for its weights, a prompt for its products. */
+export function gaugeOf({ tokens, precision }: GenerationSubject, probes: Probes): Promise<Gauge> {
+  return tokens === 1 ? probes.read() : probes.product(precision);
+}
+
+export interface StepOptions {
+  /** Adds runs in which every call is timed. */
+  readonly profile?: boolean;
+  /** Probes the machine around the samples. */
+  readonly gauge?: Gauge;
+}
+
 /** Opens the step, measures it after a warm-up, and closes it. */
 export async function measureStep(
   subject: GenerationSubject,
   executor: Executor,
   samples: number,
-  profile: boolean,
+  { profile = false, gauge }: StepOptions = {},
 ): Promise<StepVisit> {
   const { program, parameters, shadows, states, modelFlops } = stepProgram(subject, executor.threads);
   const planned = planMemory([program]);
@@ -107,22 +120,22 @@ export async function measureStep(
     fillStore(parameters, store);
     await refreshShadows(shadows, executor.threads, executor, store);
     writePositions(loaded, subject);
-    const seconds: number[] = [];
-    for (let run = 0; run < warmup + samples; run++) {
+    const opened = loaded;
+    const step = async (options?: RunOptions): Promise<{ wall: number; statistics: RunStatistics }> => {
       rewind(store, states, subject);
       const begin = performance.now();
-      await loaded.run();
-      if (run >= warmup) seconds.push((performance.now() - begin) / 1000);
-    }
+      const statistics = await opened.run(options);
+      return { wall: (performance.now() - begin) / 1000, statistics };
+    };
+    for (let turn = 0; turn < warmup; turn++) await step();
+    const taken = await takeSamples(samples, gauge, async () => (await step()).wall);
     const recorder = profile ? new ProfileRecorder(program) : undefined;
-    for (let run = 0; recorder && run < profiledRuns; run++) {
-      rewind(store, states, subject);
-      const begin = performance.now();
-      const statistics = await loaded.run({ profile: true });
-      recorder.add(statistics, (performance.now() - begin) / 1000);
+    for (let turn = 0; recorder && turn < profiledRuns; turn++) {
+      const { wall, statistics } = await step({ profile: true });
+      recorder.add(statistics, wall);
     }
     return {
-      seconds,
+      ...taken,
       work: { tokens: subject.batch * subject.tokens, modelFlops, ...workOf([program]) },
       memory: {
         planned: planned.total,

@@ -9,6 +9,7 @@ import { laneBalance } from '../train/lanes.ts';
 import type { Effort, Machine } from './machine.ts';
 import type { Measurement } from './measurement.ts';
 import type { OneDnn } from './onednn.ts';
+import { type Gauge, joinSamples, type Probes, type Samples, takeSamples } from './probes.ts';
 import { inRounds, shareSamples } from './rounds.ts';
 import { quantile, spread, sum } from './statistics.ts';
 import { randomText, type TrainingSubject, trainingWork } from './train.ts';
@@ -53,7 +54,7 @@ export interface LaneBenchResult {
 interface Visit {
   readonly program: Program;
   readonly work: Measurement['work'];
-  readonly seconds: readonly number[];
+  readonly samples: Samples;
   readonly runs: readonly RunStatistics[];
 }
 
@@ -66,7 +67,10 @@ export async function benchLanes(bench: LaneBench): Promise<LaneBenchResult> {
   const { machine, results } = await inRounds(
     { rounds, executor, effort, peer },
     subjects.flatMap((subject) =>
-      [true, false].map((lanes) => (round: number) => visit(subject, lanes, samples[round], bench.onStep)),
+      [true, false].map((lanes) => async (round: number, probes: Probes) => {
+        const gauge = await probes.product(subject.train.precision);
+        return visit(subject, lanes, samples[round], gauge, bench.onStep);
+      }),
     ),
   );
   const pairs = subjects.map((subject, index) => ({
@@ -83,7 +87,7 @@ export async function benchLanes(bench: LaneBench): Promise<LaneBenchResult> {
     lanes: pairs.map(({ subject, on, off }) => ({
       subject: subject.subject,
       groups: groupTimes(on, off),
-      speedup: spread(off.seconds).median / spread(on.seconds).median,
+      speedup: spread(off.samples.seconds).median / spread(on.samples.seconds).median,
     })),
   };
 }
@@ -92,6 +96,7 @@ async function visit(
   { model, train, executor }: TrainingSubject,
   lanes: boolean,
   steps: number,
+  gauge: Gauge,
   onStep: LaneBench['onStep'],
 ): Promise<Visit> {
   const settings = { ...train, lanes };
@@ -105,20 +110,17 @@ async function visit(
     await trainer.initialize();
     const program = trainer.programs.step;
     const runs: RunStatistics[] = [];
-    const seconds: number[] = [];
-    for (let step = 0; step < warmup + steps; step++) {
-      const observed: RunStatistics[] = [];
+    for (let step = 0; step < warmup; step++) await trainer.step();
+    const samples = await takeSamples(steps, gauge, async () => {
       const { tokensPerSecond } = await trainer.step({
         observe: (observedProgram, statistics) => {
-          if (observedProgram === program) observed.push(statistics);
+          if (observedProgram === program) runs.push(statistics);
         },
       });
-      if (step < warmup) continue;
-      runs.push(...observed);
-      seconds.push(tokensPerStep(train) / tokensPerSecond);
       onStep?.();
-    }
-    return { program, work: trainingWork(trainer.programs, settings), seconds, runs };
+      return tokensPerStep(train) / tokensPerSecond;
+    });
+    return { program, work: trainingWork(trainer.programs, settings), samples, runs };
   } finally {
     trainer.dispose();
   }
@@ -129,7 +131,7 @@ function merge(visits: readonly Visit[]): Visit {
   return {
     program,
     work,
-    seconds: visits.flatMap(({ seconds }) => seconds),
+    samples: joinSamples(visits.map(({ samples }) => samples)),
     runs: visits.flatMap(({ runs }) => runs),
   };
 }
@@ -145,7 +147,7 @@ function describe(
     precision: train.precision,
     threads: executor.threads,
     executor: executor.name,
-    seconds: found.seconds,
+    ...found.samples,
     work: found.work,
     ...(balances.length > 0 ? { laneBalance: spread(balances).median } : {}),
   };

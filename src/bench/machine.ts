@@ -1,6 +1,9 @@
-/** What this machine can do, measured: the peaks that figures are shares of. */
+/**
+ * What this machine can do, measured: the best of a whole call. On a machine that others use too that is a ceiling, which
+ * it does not reach all the time; what it does at a moment is measured by probes.
+ */
 import type { Executor } from '../runtime/executor.ts';
-import { type Bandwidth, betterBandwidth, measureBandwidth } from './bandwidth.ts';
+import { type Bandwidth, betterBandwidth, measureBandwidth, streamBytesOf } from './bandwidth.ts';
 import type { OneDnn } from './onednn.ts';
 import { betterPeak, measurePeak, peakSizes } from './peak.ts';
 import type { Peak } from './results.ts';
@@ -10,6 +13,8 @@ export interface Machine {
   readonly bandwidth: Bandwidth;
   /** How often it was measured; the best of each figure stands. */
   readonly times: number;
+  /** What was run around the samples to see what the machine does at that moment; absent where nothing was. */
+  readonly probes?: readonly string[];
 }
 
 /** How much to spend: `quick` is for smoke tests, its figures are too low. */
@@ -40,7 +45,7 @@ export async function measureMachine(executor: Executor, options: MachineOptions
   };
   return {
     peaks: { float32: await peak('float32'), bfloat16: await peak('bfloat16') },
-    bandwidth: await measureBandwidth(executor, { seconds, ...(quick ? { streamBytes: 2 ** 20 } : {}) }),
+    bandwidth: await measureBandwidth(executor, { seconds, streamBytes: streamBytesOf(effort) }),
     times: 1,
   };
 }
@@ -56,10 +61,10 @@ async function measurePeerPeak(
   const measured = [];
   for (const { m, k, n } of sizes) {
     const product = { m, k, n, transposeA: false, transposeB: true, dtype: precision };
-    const times = await peer.measure(product, peerRuns);
-    if (!times) return undefined;
-    const best = Math.min(...times.plain, ...times.packed);
-    measured.push({ m, k, n, flopsPerSecond: (2 * m * k * n) / best });
+    const plain = await peer.measure(product, 'plain', { runs: peerRuns });
+    const packed = await peer.measure(product, 'packed', { runs: peerRuns });
+    if (!plain || !packed) return undefined;
+    measured.push({ m, k, n, flopsPerSecond: (2 * m * k * n) / Math.min(...plain, ...packed) });
   }
   return {
     precision,

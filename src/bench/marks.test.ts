@@ -1,7 +1,7 @@
 /** The table of marks (bench/marks) made from reports with round figures: every row finds what it needs. */
 import { describe, expect, it } from 'vitest';
-import type { Measurement, Subject } from './measurement.ts';
-import { measurement, report } from './testing.ts';
+import { figuresOf, type Measurement, type Subject } from './measurement.ts';
+import { measurement, report, roundMachine } from './testing.ts';
 
 interface Part {
   readonly label: string;
@@ -24,9 +24,14 @@ const { rows, calls, timings } = (await import(
   new URL('../../bench/marks/rows.mjs', import.meta.url).href
 )) as Marks;
 
-/** Takes so many seconds; 10 tokens, 100 model FLOPs, 5 needed bytes; peaks of 100 FLOP/s and 10 bytes per second. */
-const taking = (seconds: number, subject: Subject, more: Partial<Measurement> = {}) =>
-  measurement({ subject, seconds: [seconds], ...more });
+const moment = { flopsPerSecond: 100, readBytesPerSecond: 10 };
+
+/** Takes so many seconds; 10 tokens, 100 model FLOPs, 5 needed bytes; probes of 100 FLOP/s and 10 bytes per second. */
+function taking(seconds: number, subject: Subject, more: Partial<Measurement> = {}): Measurement {
+  const probes = [{ samples: 1, before: moment, after: moment }];
+  const one = measurement({ subject, seconds: [seconds], probes, ...more });
+  return { ...one, figures: figuresOf(one, roundMachine) };
+}
 
 const memory = { planned: 1e9, peak: 1.25e9, arenaOverLive: 1.02 };
 const models = [

@@ -6,6 +6,15 @@ import { shareSamples } from './rounds.ts';
 import { quantile, spread } from './statistics.ts';
 import { measurement, report, roundMachine } from './testing.ts';
 
+/** Groups of so many samples, with the rates of products before and after them; the same if one is given. */
+function products(...groups: [samples: number, first: number, second?: number][]) {
+  return groups.map(([samples, first, second = first]) => ({
+    samples,
+    before: { flopsPerSecond: first },
+    after: { flopsPerSecond: second },
+  }));
+}
+
 describe('statistics', () => {
   it('interpolate between neighbours', () => {
     expect(spread([4, 1, 3, 2])).toEqual({ median: 2.5, low: 1.75, high: 3.25 });
@@ -38,25 +47,38 @@ describe('statistics', () => {
 });
 
 describe('figures', () => {
-  it('are shares of the peak of their precision, and of the read bandwidth', () => {
+  it('are shares of the ceiling of their precision, and of the read bandwidth', () => {
     expect(figuresOf(measurement(), roundMachine)).toEqual({
       seconds: { median: 2, low: 1.5, high: 2.5 },
       tokensPerSecond: 5,
-      mfu: 0.5,
-      hardwareUtilisation: 0.6,
+      ofCeiling: { mfu: 0.5, hardwareUtilisation: 0.6, bandwidthShare: 0.25 },
       flopsPerSecond: 60,
       bytesPerSecond: 20,
-      bandwidthShare: 0.25,
     });
-    expect(figuresOf(measurement({ precision: 'bfloat16' }), roundMachine).mfu).toBe(0.05);
+    expect(figuresOf(measurement({ precision: 'bfloat16' }), roundMachine).ofCeiling.mfu).toBe(0.05);
+  });
+
+  it('are shares of what the machine did around each sample', () => {
+    // The machine halves after the first sample, and with it the speed: by its own measure nothing changed.
+    const probed = measurement({
+      seconds: [1, 2, 3],
+      probes: products([1, 250, 150], [1, 150, 50], [1, 50]),
+    });
+    const { mfu, hardwareUtilisation, bandwidthShare } = figuresOf(probed, roundMachine);
+    expect(mfu).toEqual(spread([100 / 200, 50 / 100, 100 / 3 / 50]));
+    expect(hardwareUtilisation?.median).toBeCloseTo(0.6);
+    expect(bandwidthShare).toBeUndefined();
+    const reading = { readBytesPerSecond: 5 };
+    const probes = [{ samples: 3, before: reading, after: reading }];
+    expect(figuresOf(measurement({ probes }), roundMachine).bandwidthShare?.median).toBeCloseTo(15 / 6 / 5);
   });
 
   it('are left out where nothing was counted', () => {
     const calls = measurement({ work: { executedFlops: 1, executedBytes: 1 } });
     const figures = figuresOf(calls, roundMachine);
+    expect(Object.keys(figures.ofCeiling)).toEqual(['hardwareUtilisation']);
     expect(Object.keys(figures)).not.toContain('mfu');
     expect(Object.keys(figures)).not.toContain('tokensPerSecond');
-    expect(Object.keys(figures)).not.toContain('bandwidthShare');
   });
 
   it('name their subject', () => {
@@ -96,6 +118,17 @@ describe('a comparison of reports', () => {
     });
     expect(surroundings).toEqual([]);
     expect(peakRatio).toEqual({ float32: 1, bfloat16: 1 });
+  });
+
+  it('counts time in the work of the probes where both have them', () => {
+    const before = report([measurement({ seconds: [2, 2], probes: products([1, 100], [1, 100]) })]);
+    const slower = measurement({ seconds: [3, 3], probes: products([1, 50], [1, 50]) });
+    const [difference] = compareReports(before, report([slower])).differences;
+    expect(difference).toMatchObject({ verdict: 'worse', atEqualMachine: { verdict: 'better' } });
+    expect(difference.speedup).toBeCloseTo(2 / 3);
+    expect(difference.atEqualMachine?.speedup).toBeCloseTo(200 / 150);
+    const [without] = compareReports(before, report([measurement()])).differences;
+    expect(without.atEqualMachine).toBeUndefined();
   });
 
   it('says where the machines differ, and refuses reports of two kinds', () => {

@@ -5,6 +5,7 @@
 import type { Environment } from '../train/index.ts';
 import type { LaneMeasurement } from './lanes.ts';
 import type { Machine } from './machine.ts';
+import { type Moment, type ProbedGroup, type Samples, sharesOf } from './probes.ts';
 import type { Profile } from './profile.ts';
 import { type Spread, spread } from './statistics.ts';
 
@@ -31,6 +32,8 @@ export interface Measurement {
   readonly executor: string;
   /** Every sample, in the order in which they were taken. */
   readonly seconds: readonly number[];
+  /** What the machine did around the samples, group by group in the same order; absent where nothing was probed. */
+  readonly probes?: readonly ProbedGroup[];
   readonly work: Work;
   readonly memory?: {
     /** Bytes planned before the run. */
@@ -43,6 +46,8 @@ export interface Measurement {
   /** Busy time of the lanes over (lanes × the slowest lane); absent where no lanes ran. */
   readonly laneBalance?: number;
   readonly profile?: Profile;
+  /** What follows from all this, for those who read the report elsewhere. */
+  readonly figures?: Figures;
 }
 
 export type BenchKind = 'train' | 'generate' | 'operators' | 'lanes' | 'scaling' | 'peers';
@@ -58,35 +63,65 @@ export interface BenchReport {
   readonly lanes?: readonly LaneMeasurement[];
 }
 
-/** What follows from a measurement and the peaks. */
+/**
+ * What follows from a measurement. Shares are of what the machine did at that moment: each group of samples over the mean
+ * of the probes around it, then the median of the groups with its quarter points; absent where nothing was probed. Those
+ * of the ceiling are over the best of the whole call, and depend on how much of the machine there was.
+ */
 export interface Figures {
   readonly seconds: Spread;
   readonly tokensPerSecond?: number;
-  /** Model FLOPs over the median time and the peak. */
-  readonly mfu?: number;
-  /** Executed FLOPs over the same. */
-  readonly hardwareUtilisation: number;
+  /** Model FLOPs per second over products per second. */
+  readonly mfu?: Spread;
+  /** Executed FLOPs per second over the same. */
+  readonly hardwareUtilisation?: Spread;
+  /** Needed bytes per second over bytes read per second. */
+  readonly bandwidthShare?: Spread;
+  readonly ofCeiling: {
+    readonly mfu?: number;
+    readonly hardwareUtilisation: number;
+    readonly bandwidthShare?: number;
+  };
   readonly flopsPerSecond: number;
   readonly bytesPerSecond: number;
-  /** Needed bytes over the median time and the measured read bandwidth. */
-  readonly bandwidthShare?: number;
 }
 
 export function figuresOf(measurement: Measurement, machine: Machine): Figures {
   const { work, precision } = measurement;
+  const { modelFlops, neededBytes } = work;
   const seconds = spread(measurement.seconds);
   const possible = seconds.median * peakAt(machine, precision);
+  const mfu = shares(measurement, modelFlops, productRate);
+  const hardwareUtilisation = shares(measurement, work.executedFlops, productRate);
+  const bandwidthShare = shares(measurement, neededBytes, readRate);
   return {
     seconds,
     ...(work.tokens === undefined ? {} : { tokensPerSecond: work.tokens / seconds.median }),
-    ...(work.modelFlops === undefined ? {} : { mfu: work.modelFlops / possible }),
-    hardwareUtilisation: work.executedFlops / possible,
+    ...(mfu ? { mfu } : {}),
+    ...(hardwareUtilisation ? { hardwareUtilisation } : {}),
+    ...(bandwidthShare ? { bandwidthShare } : {}),
+    ofCeiling: {
+      ...(modelFlops === undefined ? {} : { mfu: modelFlops / possible }),
+      hardwareUtilisation: work.executedFlops / possible,
+      ...(neededBytes === undefined
+        ? {}
+        : { bandwidthShare: neededBytes / (seconds.median * machine.bandwidth.read) }),
+    },
     flopsPerSecond: work.executedFlops / seconds.median,
     bytesPerSecond: work.executedBytes / seconds.median,
-    ...(work.neededBytes === undefined
-      ? {}
-      : { bandwidthShare: work.neededBytes / (seconds.median * machine.bandwidth.read) }),
   };
+}
+
+export const productRate = ({ flopsPerSecond }: Moment): number | undefined => flopsPerSecond;
+export const readRate = ({ readBytesPerSecond }: Moment): number | undefined => readBytesPerSecond;
+
+function shares(
+  samples: Samples,
+  amount: number | undefined,
+  rate: (moment: Moment) => number | undefined,
+): Spread | undefined {
+  const found = amount === undefined ? [] : sharesOf(samples, amount, rate);
+  return found.length > 0 ? spread(found) : undefined;
 }
 
 /** The measured peak at a precision, FLOP/s; anything but bfloat16 is multiplied in float32. */

@@ -13,11 +13,13 @@ import { nameOf, type Product } from './products.ts';
 const source = fileURLToPath(new URL('../../bench/peers/onednn.cpp', import.meta.url));
 const binary = fileURLToPath(new URL('../../build/peers/onednn', import.meta.url));
 
-export interface PeerTimes {
-  /** Seconds of each run with both operands stored row by row, as Braid has them. */
-  readonly plain: readonly number[];
-  /** With the second operand in oneDNN's own layout, brought there beforehand. */
-  readonly packed: readonly number[];
+/** Both operands stored row by row, as Braid has them, or the second one in oneDNN's own layout, brought there beforehand. */
+export type PeerLayout = 'plain' | 'packed';
+
+/** Runs until there are so many and, where given, they took so long together. */
+export interface PeerRuns {
+  readonly runs: number;
+  readonly seconds?: number;
 }
 
 export class OneDnn {
@@ -55,21 +57,26 @@ export class OneDnn {
     return new OneDnn(child, lines, answers, value);
   }
 
-  /** Undefined where the library has no such product on this CPU (BF16 needs AVX-512 in old versions). */
-  async measure(product: Product, runs: number): Promise<PeerTimes | undefined> {
+  /**
+   * Seconds of each run. The program keeps its last few products ready, so that another layout or Braid can be measured in
+   * turn. Undefined where the library has no such product on this CPU (BF16 needs AVX-512 in old versions).
+   */
+  async measure(
+    product: Product,
+    layout: PeerLayout,
+    { runs, seconds = 0 }: PeerRuns,
+  ): Promise<readonly number[] | undefined> {
     const { m, k, n, transposeA, transposeB, dtype } = product;
-    this.#process.stdin?.write(
-      `${[m, k, n, Number(transposeA), Number(transposeB), dtype, runs].join(' ')}\n`,
-    );
+    const order = [m, k, n, Number(transposeA), Number(transposeB), dtype, layout, runs, seconds];
+    this.#process.stdin?.write(`${order.join(' ')}\n`);
     const { value } = await this.#answers.next();
     if (typeof value !== 'string') {
       throw new BraidError('native', `${this.version} ended while it multiplied ${nameOf(product)}.`);
     }
     if (value.startsWith('unsupported')) return undefined;
-    if (!value.includes('|'))
-      throw new BraidError('native', `${this.version} on ${nameOf(product)}: ${value}`);
-    const [plain, packed] = value.split('|').map((part) => part.trim().split(/\s+/).map(Number));
-    return { plain, packed };
+    const times = value.trim().split(/\s+/).map(Number);
+    if (times.every((time) => time > 0)) return times;
+    throw new BraidError('native', `${this.version} on ${nameOf(product)}: ${value}`);
   }
 
   close(): void {

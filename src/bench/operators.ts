@@ -10,6 +10,7 @@ import { layerProgram, type Phase } from './layerPrograms.ts';
 import type { Effort, Machine } from './machine.ts';
 import type { Measurement, Subject } from './measurement.ts';
 import type { OneDnn } from './onednn.ts';
+import { type Gauge, joinSamples, type Probes, takeSamples } from './probes.ts';
 import { nameOf, type Product, productProgram } from './products.ts';
 import { ProfileRecorder } from './profile.ts';
 import { workOf } from './programWork.ts';
@@ -46,8 +47,9 @@ export async function benchOperators(
   const { layers, products, executor, rounds, effort, peer } = bench;
   const samples = shareSamples(bench.samples, rounds);
   const visits = [
-    ...layers.map((layer) => async (round: number) => {
-      const parts = await measureLayer(layer, executor, samples[round]);
+    ...layers.map((layer) => async (round: number, probes: Probes) => {
+      const gauge = await probes.product(layer.precision);
+      const parts = await measureLayer(layer, executor, samples[round], gauge);
       bench.onVisit?.(layer.layer.name);
       return parts;
     }),
@@ -65,7 +67,7 @@ export async function benchOperators(
         ...part,
         threads: executor.threads,
         executor: executor.name,
-        seconds: inTurn.flatMap((parts) => parts[index].seconds),
+        ...joinSamples(inTurn.map((parts) => parts[index])),
         ...(recorder ? { profile: recorder.profile(machine) } : {}),
       };
     }),
@@ -80,21 +82,21 @@ async function measureLayer(
   { layer, width, batch, length, phase, precision }: LayerSubject,
   executor: Executor,
   samples: number,
+  gauge: Gauge,
 ): Promise<readonly Part[]> {
   const { threads } = executor;
   const { program, modelFlops } = layerProgram({ layer, width, batch, length, phase, precision, threads });
-  const whole: number[] = [];
   const inner: number[] = [];
   const recorder = new ProfileRecorder(program);
-  await withProgram(program, executor, async (loaded) => {
+  const whole = await withProgram(program, executor, async (loaded) => {
     await loaded.run();
-    for (let run = 0; run < samples; run++) {
+    return takeSamples(samples, gauge, async () => {
       const statistics = await loaded.run({ profile: true });
       const { seconds, calls = [] } = statistics;
-      whole.push(seconds);
       inner.push(sum(calls.map((time) => (isInner(program, time.call) ? time.seconds : 0))));
       recorder.add(statistics);
-    }
+      return seconds;
+    });
   });
   const subject = (part: string): Subject => ({ layer: layer.name, part, phase, batch, length });
   const tokens = batch * length;
@@ -103,13 +105,14 @@ async function measureLayer(
     {
       subject: subject('whole'),
       precision,
-      seconds: whole,
+      ...whole,
       work: { tokens, modelFlops, ...workOf([program]) },
       recorder,
     },
     {
       subject: subject('inner'),
       precision,
+      ...whole,
       seconds: inner,
       work: {
         tokens,
@@ -125,35 +128,62 @@ function isInner({ calls }: Program, index: number): boolean {
   return operation !== projection && path !== '';
 }
 
+/** A run this long fills the caches itself; before a shorter one, another that is not counted brings them back. */
+const longRun = 0.05;
+
+/** Braid and both layouts of the peer, one run after the other: the machine may change between two of them, not for one. */
 async function measureProduct(
   product: Product,
   { executor, peer }: OperatorBench,
   samples: number,
 ): Promise<readonly Part[]> {
   const program = productProgram(product, executor.threads);
-  const own: number[] = [];
-  await withProgram(program, executor, async (loaded) => {
-    await loaded.run();
-    for (let run = 0; run < samples; run++) own.push((await loaded.run()).seconds);
+  const systems = await withProgram(program, executor, async (loaded) => {
+    const own = async (): Promise<number> => (await loaded.run()).seconds;
+    const layouts = peer ? await availableLayouts(peer, product) : [];
+    const runners = [
+      { system: 'braid', run: own, seconds: [] as number[] },
+      ...layouts.map(({ system, run }) => ({ system, run, seconds: [] as number[] })),
+    ];
+    for (let turn = 0; turn < samples; turn++) {
+      for (const { run, seconds } of runners) {
+        const first = await run();
+        seconds.push(first < longRun ? await run() : first);
+      }
+    }
+    return runners;
   });
-  const part = (system: string, seconds: readonly number[]): Part => ({
+  return systems.map(({ system, seconds }) => ({
     subject: { product: nameOf(product), system },
     precision: product.dtype,
     seconds,
     work: workOf([program]),
-  });
-  const times = await peer?.measure(product, samples);
-  if (!peer || !times) return [part('braid', own)];
-  const { plain, packed } = times;
-  return [part('braid', own), part(peer.version, plain), part(`${peer.version}, packed`, packed)];
+  }));
+}
+
+/** The peer's ways to multiply, each made ready; none where it has no such product on this CPU. */
+async function availableLayouts(peer: OneDnn, product: Product) {
+  const ways = [
+    { layout: 'plain', system: peer.version },
+    { layout: 'packed', system: `${peer.version}, packed` },
+  ] as const;
+  const found = [];
+  for (const { layout, system } of ways) {
+    const runs = await peer.measure(product, layout, { runs: 1 });
+    if (runs === undefined) continue;
+    const run = async (): Promise<number> =>
+      (await peer.measure(product, layout, { runs: 1 }))?.[0] ?? Number.NaN;
+    found.push({ system, run });
+  }
+  return found;
 }
 
 /** Loads a program with every page of its inputs and weights touched, and disposes of it after. */
-async function withProgram(
+async function withProgram<T>(
   program: Program,
   executor: Executor,
-  run: (loaded: LoadedProgram) => Promise<void>,
-): Promise<void> {
+  run: (loaded: LoadedProgram) => Promise<T>,
+): Promise<T> {
   const store: Store = executor.createStore();
   const loaded = executor.load(program, store);
   try {
@@ -162,7 +192,7 @@ async function withProgram(
       const { dtype } = program.buffers[index];
       if (dtype !== 'int32') loaded.inputs.get(name)?.fill(bitsOf(dtype));
     }
-    await run(loaded);
+    return await run(loaded);
   } finally {
     loaded.dispose();
     store.dispose();

@@ -10,6 +10,7 @@ import type { Effort, Machine } from './machine.ts';
 import type { Measurement, Subject } from './measurement.ts';
 import { releaseMemory } from './memory.ts';
 import type { OneDnn } from './onednn.ts';
+import { joinSamples, type Probes, type Samples } from './probes.ts';
 import { inRounds, shareSamples } from './rounds.ts';
 
 /** The folder of the peers; not part of the installed package. */
@@ -30,7 +31,10 @@ export interface PeerCommand {
 /** Braid's own side of the same work. */
 export interface OwnWork {
   readonly subject: Subject;
-  measure(samples: number): Promise<Pick<Measurement, 'precision' | 'seconds' | 'work'>>;
+  measure(
+    samples: number,
+    probes: Probes,
+  ): Promise<Pick<Measurement, 'precision' | 'seconds' | 'probes' | 'work'>>;
 }
 
 export interface PeerBench {
@@ -56,8 +60,7 @@ export interface PeerBenchResult {
   }[];
 }
 
-interface Samples {
-  readonly seconds: readonly number[];
+interface SystemSamples extends Samples {
   readonly name: string;
   readonly precision: string;
   readonly work?: Measurement['work'];
@@ -68,11 +71,11 @@ export async function benchPeers(bench: PeerBench): Promise<PeerBenchResult> {
   const { own, peers, executor, rounds, effort, peer } = bench;
   const shares = shareSamples(bench.samples, rounds);
   const broken = new Map<PeerCommand, string>();
-  const { machine, results } = await inRounds<Samples>({ rounds, executor, effort, peer }, [
-    ...own.map(({ measure }) => async (round: number) => {
+  const { machine, results } = await inRounds<SystemSamples>({ rounds, executor, effort, peer }, [
+    ...own.map(({ measure }) => async (round: number, probes: Probes) => {
       requireGoingOn(bench);
       bench.onVisit?.('braid');
-      return { name: 'braid', ...(await measure(shares[round])) };
+      return { name: 'braid', ...(await measure(shares[round], probes)) };
     }),
     ...peers.map((command) => async (round: number) => {
       requireGoingOn(bench);
@@ -91,12 +94,12 @@ export async function benchPeers(bench: PeerBench): Promise<PeerBenchResult> {
   const workOf = (subject: Subject): Measurement['work'] | undefined =>
     results[own.findIndex((one) => JSON.stringify(one.subject) === JSON.stringify(subject))]?.[0]?.work;
   const measurements = sides.flatMap(({ subject }, index): Measurement[] => {
-    const seconds = results[index].flatMap((one) => one.seconds);
+    const samples = joinSamples(results[index]);
     const [{ name, precision }] = results[index];
     const work = workOf(subject);
-    if (seconds.length === 0 || !work) return [];
+    if (samples.seconds.length === 0 || !work) return [];
     const threads = peers[index - own.length]?.threads ?? executor.threads;
-    return [{ subject: { ...subject, system: name }, precision, threads, executor: name, seconds, work }];
+    return [{ subject: { ...subject, system: name }, precision, threads, executor: name, ...samples, work }];
   });
   const missing = [...broken].map(([{ system, subject }, reason]) => ({ system, subject, reason }));
   return { machine, measurements, missing };
@@ -113,7 +116,7 @@ interface Answer {
   readonly version?: string;
 }
 
-type PeerSamples = Pick<Samples, 'seconds'> & { readonly name?: string; readonly reason?: string };
+type PeerSamples = Samples & { readonly name?: string; readonly reason?: string };
 
 export async function runPeer(
   { command, arguments: given, system }: Pick<PeerCommand, 'command' | 'arguments' | 'system'>,

@@ -1,10 +1,12 @@
 /**
  * Measuring several things fairly on a machine that is not equally fast all the time: everything is measured a little in
- * every round, in turn, and the peaks of the machine before the first round and after each.
+ * every round, in turn, with probes around the samples, and the ceilings of the machine before the first round and after
+ * each.
  */
 import type { Executor } from '../runtime/index.ts';
 import { betterMachine, type Effort, type Machine, measureMachine } from './machine.ts';
 import type { OneDnn } from './onednn.ts';
+import { Probes } from './probes.ts';
 
 export interface Rounds {
   readonly rounds: number;
@@ -15,18 +17,27 @@ export interface Rounds {
   readonly peer?: OneDnn | undefined;
 }
 
+/** What is measured in one turn; it takes its samples between probes. */
+export type Visit<T> = (round: number, probes: Probes) => Promise<T>;
+
 /** Runs every visit once per round; the results come in rounds, in the order of the visits. */
 export async function inRounds<T>(
   { rounds, executor, effort, peer }: Rounds,
-  visits: readonly ((round: number) => Promise<T>)[],
+  visits: readonly Visit<T>[],
 ): Promise<{ machine: Machine; results: readonly (readonly T[])[] }> {
   let machine = await measureMachine(executor, { effort, peer });
+  const probes = new Probes({ executor, effort, peer });
   const results: T[][] = visits.map(() => []);
-  for (let round = 0; round < rounds; round++) {
-    for (const [index, visit] of visits.entries()) results[index].push(await visit(round));
-    machine = betterMachine(machine, await measureMachine(executor, { effort, peer, before: machine }));
+  try {
+    for (let round = 0; round < rounds; round++) {
+      for (const [index, visit] of visits.entries()) results[index].push(await visit(round, probes));
+      machine = betterMachine(machine, await measureMachine(executor, { effort, peer, before: machine }));
+    }
+    const sources = await probes.sources();
+    return { machine: sources.length > 0 ? { ...machine, probes: sources } : machine, results };
+  } finally {
+    await probes.dispose();
   }
-  return { machine, results };
 }
 
 /** How many of `total` samples fall to each round: as even as possible, the first rounds get the rest. */

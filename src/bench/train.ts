@@ -9,6 +9,7 @@ import type { Effort, Machine } from './machine.ts';
 import type { Measurement, Subject, Work } from './measurement.ts';
 import { peakMemory, releaseMemory, resetPeakMemory } from './memory.ts';
 import type { OneDnn } from './onednn.ts';
+import { type Gauge, joinSamples, type Samples, takeSamples } from './probes.ts';
 import { ProfileRecorder } from './profile.ts';
 import { workOf } from './programWork.ts';
 import { inRounds, shareSamples } from './rounds.ts';
@@ -51,12 +52,13 @@ export async function benchTraining(bench: TrainingBench): Promise<TrainingBench
   const [{ executor }] = [...subjects].sort((a, b) => b.executor.threads - a.executor.threads);
   const { machine, results } = await inRounds(
     { rounds, executor, effort, peer },
-    subjects.map((subject) => (round: number) => {
+    subjects.map((subject) => async (round, probes) => {
       const { model, train, executor } = subject;
       return measureTraining({
         model,
         train,
         executor,
+        gauge: await probes.product(train.precision),
         steps: samples[round],
         profile: bench.profile === true && round === rounds - 1,
         onStep: () => {
@@ -78,8 +80,7 @@ export async function benchTraining(bench: TrainingBench): Promise<TrainingBench
 }
 
 /** Steps of one trainer, opened for them and closed after. */
-export interface TrainingVisit {
-  readonly seconds: readonly number[];
+export interface TrainingVisit extends Samples {
   readonly stepSeconds: Spread;
   readonly balances: readonly number[];
   readonly work: Work;
@@ -93,31 +94,32 @@ export interface VisitOptions {
   readonly executor: Executor;
   /** Measured steps; two more go before them and are not counted. */
   readonly steps: number;
+  /** Probes the machine around the steps. */
+  readonly gauge?: Gauge;
   readonly profile?: boolean;
   readonly onStep?: () => void;
 }
 
 export async function measureTraining(options: VisitOptions): Promise<TrainingVisit> {
-  const { model, train, executor, steps, profile = false } = options;
+  const { model, train, executor, steps, gauge, profile = false } = options;
   await releaseMemory();
   const counted = resetPeakMemory();
   const trainer = new Trainer({ model, train, executor, text: randomText(model.vocabulary, train) });
   try {
     await trainer.initialize();
-    const seconds: number[] = [];
+    for (let step = 0; step < warmup; step++) await trainer.step();
     const balances: number[] = [];
-    for (let step = 0; step < warmup + steps; step++) {
+    const samples = await takeSamples(steps, gauge, async () => {
       const { tokensPerSecond, laneBalance } = await trainer.step();
-      if (step < warmup) continue;
-      seconds.push(tokensPerStep(train) / tokensPerSecond);
       if (laneBalance !== undefined) balances.push(laneBalance);
       options.onStep?.();
-    }
+      return tokensPerStep(train) / tokensPerSecond;
+    });
     const recorder = profile ? await profileSteps(trainer) : undefined;
     const { step } = trainer.programs;
     return {
-      seconds,
-      stepSeconds: spread(seconds),
+      ...samples,
+      stepSeconds: spread(samples.seconds),
       balances,
       work: trainingWork(trainer.programs, train),
       memory: {
@@ -172,7 +174,7 @@ function summarize(
     precision: train.precision,
     threads: executor.threads,
     executor: executor.name,
-    seconds: visits.flatMap(({ seconds }) => seconds),
+    ...joinSamples(visits),
     work,
     memory: { ...memory, peak: largest(visits.map((one) => one.memory.peak)) },
     ...(balances.length > 0 ? { laneBalance: spread(balances).median } : {}),

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { measurement, report } from '../bench/testing.ts';
 import { benchPage } from './benchPage.ts';
-import { measurementGroups, measurementTable, profileRows } from './benchTable.ts';
+import { measurementGroups, measurementNote, measurementTable, profileRows } from './benchTable.ts';
 import { laneRows, laneVerdict } from './laneTable.ts';
 import { rooflineChart } from './rooflineChart.ts';
 
+const moment = { flopsPerSecond: 80 };
 const several = report([
-  measurement(),
+  measurement({ probes: [{ samples: 3, before: moment, after: moment }] }),
   measurement({ subject: { model: 'm', length: 16 } }),
   measurement({
     subject: { product: '1×2×3', system: '<other>' },
@@ -18,7 +19,9 @@ describe('the table of a benchmark', () => {
   it('has a table for each kind of subject, and no column without a figure', () => {
     const [models, products] = measurementGroups(several.measurements);
     const table = measurementTable(several, models);
-    expect(table.columns.map(({ title }) => title)).toContain('MFU');
+    const mfu = table.columns.findIndex(({ title }) => title === 'MFU');
+    expect(table.rows.map((row) => row[mfu])).toEqual(['62.5 % (62.5 – 62.5)', '']);
+    expect(table.rows[0][mfu + 1]).toBe('50.0 %');
     expect(table.rows.map((row) => row.slice(0, 2))).toEqual([
       ['m', '8'],
       ['m', '16'],
@@ -26,6 +29,11 @@ describe('the table of a benchmark', () => {
     const titles = measurementTable(several, products).columns.map(({ title }) => title);
     expect(titles).not.toContain('MFU');
     expect(titles).not.toContain('tokens/s');
+    expect(measurementNote(several)).not.toContain('probes');
+    const probes = ['a product'];
+    expect(measurementNote({ ...several, machine: { ...several.machine, probes } })).toContain(
+      'probes: a product',
+    );
   });
 
   it('adds up the rows of a profile that it does not show', () => {

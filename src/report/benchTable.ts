@@ -1,7 +1,9 @@
 /** Measurements as people read them in a terminal or in Markdown. */
 import type { BenchKind, BenchReport, Figures, Measurement } from '../bench/measurement.ts';
 import { figuresOf } from '../bench/measurement.ts';
+import { probeSeconds } from '../bench/probe.ts';
 import type { Profile, ProfileRow } from '../bench/profile.ts';
+import type { Spread } from '../bench/statistics.ts';
 import { formatBytes, formatCount, formatPercent, formatSeconds } from './format.ts';
 import type { Column, Row } from './table.ts';
 
@@ -20,10 +22,12 @@ const tokens: Shown = {
   title: 'tokens/s',
   cell: (_, { tokensPerSecond }) => (tokensPerSecond === undefined ? '' : formatCount(tokensPerSecond)),
 };
-const mfu: Shown = { title: 'MFU', cell: (_, figures) => percent(figures.mfu) };
-const hardware: Shown = {
-  title: 'hardware',
-  cell: (_, { hardwareUtilisation }) => formatPercent(hardwareUtilisation),
+const mfu: Shown = { title: 'MFU', cell: (_, figures) => percents(figures.mfu) };
+const mfuOfCeiling: Shown = { title: 'of ceiling', cell: (_, { ofCeiling }) => percent(ofCeiling.mfu) };
+const hardware: Shown = { title: 'hardware', cell: (_, figures) => percents(figures.hardwareUtilisation) };
+const hardwareOfCeiling: Shown = {
+  title: 'of ceiling',
+  cell: (_, { ofCeiling }) => percent(ofCeiling.hardwareUtilisation),
 };
 const rate: Shown = {
   title: 'FLOP/s',
@@ -37,7 +41,11 @@ const needed: Shown = {
   title: 'needed',
   cell: ({ work }) => (work.neededBytes === undefined ? '' : formatBytes(work.neededBytes)),
 };
-const bandwidth: Shown = { title: 'of bandwidth', cell: (_, figures) => percent(figures.bandwidthShare) };
+const bandwidth: Shown = { title: 'of bandwidth', cell: (_, figures) => percents(figures.bandwidthShare) };
+const bandwidthOfCeiling: Shown = {
+  title: 'of ceiling',
+  cell: (_, { ofCeiling }) => percent(ofCeiling.bandwidthShare),
+};
 const balance: Shown = { title: 'balance', cell: ({ laneBalance }) => laneBalance?.toFixed(3) ?? 'off' };
 const planned: Shown = {
   title: 'planned',
@@ -51,12 +59,12 @@ const precision: Shown = { title: 'precision', cell: (measurement) => measuremen
 const threads: Shown = { title: 'threads', cell: (measurement) => String(measurement.threads) };
 
 const shown: Readonly<Record<BenchKind, readonly Shown[]>> = {
-  train: [precision, threads, time, around, tokens, mfu, hardware, balance, planned, peak],
-  generate: [precision, threads, time, around, tokens, needed, bandwidth],
-  operators: [precision, time, around, tokens, rate, traffic, hardware],
-  lanes: [precision, threads, time, around, tokens, mfu, balance],
-  scaling: [precision, time, around, tokens, mfu, peak],
-  peers: [precision, threads, time, around, tokens, mfu],
+  train: [precision, threads, time, around, tokens, mfu, mfuOfCeiling, hardware, balance, planned, peak],
+  generate: [precision, threads, time, around, tokens, needed, bandwidth, bandwidthOfCeiling],
+  operators: [precision, time, around, tokens, rate, traffic, hardware, hardwareOfCeiling],
+  lanes: [precision, threads, time, around, tokens, mfu, mfuOfCeiling, balance],
+  scaling: [precision, time, around, tokens, mfu, mfuOfCeiling, peak],
+  peers: [precision, threads, time, around, tokens, mfu, mfuOfCeiling],
 };
 
 const textual = new Set(['precision']);
@@ -107,11 +115,21 @@ export function measurementNote({ kind, machine, environment }: BenchReport): st
   const { float32, bfloat16 } = machine.peaks;
   const { read, readWrite, streamBytes } = machine.bandwidth;
   return (
-    `Measured in this call, ${machine.times} times, the best counts: matrix product ${formatCount(float32.flopsPerSecond)}FLOP/s in float32 and ` +
+    `Ceilings, the best of ${machine.times} measurements in this call: matrix product ${formatCount(float32.flopsPerSecond)}FLOP/s in float32 and ` +
     `${formatCount(bfloat16.flopsPerSecond)}FLOP/s in bfloat16 (${bfloat16.source}; ${sizes(bfloat16)}); memory ` +
     `${formatCount(read)}B/s read, ${formatCount(readWrite)}B/s read and written, streams of ${formatBytes(streamBytes)}. ` +
+    `${probesNote(machine.probes)}` +
     `${environment.cpu}, ${environment.cores} CPUs${environment.isa ? `, ${environment.isa}` : ''}. ` +
     `Times are medians with their quarter points. ${explanation[kind]}`
+  );
+}
+
+function probesNote(probes: readonly string[] | undefined): string {
+  if (!probes) return '';
+  return (
+    'MFU, hardware utilisation and share of bandwidth are of what the machine did at that moment: the rate of each sample (or group ' +
+    `of short ones) over the mean of two probes of ${probeSeconds} s, right before and right after it, as the median with its quarter ` +
+    `points (probes: ${probes.join('; ')}). 'Of ceiling' is the same work over the median time and the ceiling of the whole call. `
   );
 }
 
@@ -126,14 +144,21 @@ const explanation: Readonly<Record<BenchKind, string>> = {
     'Hardware utilisation counts what the kernels executed.',
   lanes:
     'Balance: busy time of the lanes over (lanes × the slowest lane). The same program without lanes is measured in turn.',
-  scaling: 'MFU is against the peak of the most threads.',
-  peers: 'Every system ran in a process of its own, in turn with the others.',
+  scaling: 'Probes and ceilings are of the most threads.',
+  peers:
+    'Every system ran in a process of its own, in turn with the others; only steps of Braid can have probes right around them.',
 };
 
 function sizes({ sizes: measured }: BenchReport['machine']['peaks']['float32']): string {
   return measured
     .map(({ m, k, n, flopsPerSecond }) => `${m}×${k}×${n} ${formatCount(flopsPerSecond)}`)
     .join(', ');
+}
+
+/** `61.2 % (58.0 – 63.1)`: the median with its quarter points. */
+function percents(share: Spread | undefined): string {
+  if (!share) return '';
+  return `${formatPercent(share.median)} (${(share.low * 100).toFixed(1)} – ${(share.high * 100).toFixed(1)})`;
 }
 
 function percent(share: number | undefined): string {
@@ -186,6 +211,6 @@ export function profileNote({ program, runs, seconds, hostSeconds }: Profile): s
   return (
     `Program '${program}', ${runs} runs with the clock read at every call, ${formatSeconds(seconds)} each and ` +
     `${formatSeconds(hostSeconds)} around it. × roofline: time over the ` +
-    'longer of FLOPs at the measured peak of their precision and bytes at the measured bandwidth; below 1 where data came from caches.'
+    'longer of FLOPs at the ceiling of their precision and bytes at that of the memory; below 1 where data came from caches.'
   );
 }

@@ -118,8 +118,8 @@ function ratesNote({ rates }: ComparisonResult): string {
 function peakNote({ peak }: ComparisonResult): string {
   if (!peak) return 'There is no MFU: the plain executor is no measure of the machine.';
   return (
-    `MFU is against ${formatCount(peak.flopsPerSecond)}FLOP/s, the best ${peak.precision} matrix product measured in ` +
-    `this call, before and after (${peak.source}).`
+    `MFU is of the median step against ${formatCount(peak.flopsPerSecond)}FLOP/s, the best ${peak.precision} matrix product ` +
+    `measured in this call, before and after (${peak.source}): a ceiling, which a shared machine does not reach all the time.`
   );
 }
 

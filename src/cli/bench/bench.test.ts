@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import type { BenchReport } from '../../bench/measurement.ts';
+import { sum } from '../../bench/statistics.ts';
 import { inspectNative } from '../../runtime/index.ts';
 import { command } from '../bench.ts';
 
@@ -35,7 +36,10 @@ async function measure(...args: string[]): Promise<BenchReport> {
 
 function expectFigures({ measurements, machine }: BenchReport, count: number): void {
   expect(measurements).toHaveLength(count);
-  for (const { seconds, work } of measurements) {
+  expect(machine.probes?.length).toBeGreaterThan(0);
+  for (const { seconds, work, probes = [], figures } of measurements) {
+    expect(sum(probes.map(({ samples }) => samples))).toBe(seconds.length);
+    expect((figures?.hardwareUtilisation ?? figures?.bandwidthShare)?.median).toBeGreaterThan(0);
     expect(seconds.every((value) => value > 0)).toBe(true);
     expect(work.executedBytes).toBeGreaterThan(0);
   }
@@ -60,7 +64,7 @@ describe.skipIf(!inspectNative().available)('braid bench', () => {
     expect(readFileSync(file('a.html'), 'utf8')).toContain('Roofline');
     expect(readFileSync(file('t-1.json'), 'utf8')).toContain('selectiveScan');
     const same = await bench('compare', file('a.json'), file('a.json'));
-    expect(same.match(/1\.000 × {2}noise/g)).toHaveLength(2);
+    expect(same.match(/1\.000 × {2}noise/g)).toHaveLength(4);
   });
 
   it("takes 'bench MODEL' for 'bench train MODEL'", async () => {

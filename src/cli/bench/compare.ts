@@ -52,21 +52,26 @@ const columns = [
   { title: 'after', align },
   { title: 'speed-up', align },
   { title: 'verdict' },
+  { title: 'at equal machine', align },
+  { title: 'verdict' },
 ];
 
 function describe({ differences, missing, surroundings, peakRatio }: Differences): string {
   const rows = [...differences]
     .sort((a, b) => a.speedup - b.speedup)
-    .map(({ name, before, after, speedup, verdict }) => [
+    .map(({ name, before, after, speedup, verdict, atEqualMachine }) => [
       name,
       formatSeconds(before.median),
       formatSeconds(after.median),
       `${speedup.toFixed(3)} ×`,
       verdict,
+      atEqualMachine ? `${atEqualMachine.speedup.toFixed(3)} ×` : '',
+      atEqualMachine?.verdict ?? '',
     ]);
   const notes = [
     'noise: the quarter points of both overlap, or the medians differ by at most 1 %.',
-    `The machine's own peak changed by × ${peakRatio.bfloat16.toFixed(3)} (bfloat16) and × ${peakRatio.float32.toFixed(3)} (float32).`,
+    'At equal machine: the same ratio with time counted in what probes around the samples did in it (FLOPs of matrix products, or bytes read).',
+    `The machine's own ceiling changed by × ${peakRatio.bfloat16.toFixed(3)} (bfloat16) and × ${peakRatio.float32.toFixed(3)} (float32).`,
     ...surroundings.map(({ what, before, after }) => `Not the same ${what}: ${before}; ${after}.`),
     ...missing.before.map((name) => `Only after: ${name}.`),
     ...missing.after.map((name) => `Only before: ${name}.`),

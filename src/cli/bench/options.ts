@@ -1,7 +1,7 @@
 /** What the measuring commands have in common: options, and where results go. */
 import type { Command } from 'commander';
 import type { BenchReport } from '../../bench/measurement.ts';
-import { describeSubject } from '../../bench/measurement.ts';
+import { describeSubject, figuresOf } from '../../bench/measurement.ts';
 import { OneDnn } from '../../bench/onednn.ts';
 import type { ProfileRecorder } from '../../bench/profile.ts';
 import { isaOf } from '../../bench/session.ts';
@@ -94,7 +94,7 @@ export function makeReport(
     created: new Date().toISOString(),
     environment: describeEnvironment(executor, precisions, isaOf(executor)),
     machine,
-    measurements,
+    measurements: measurements.map((one) => ({ ...one, figures: figuresOf(one, machine) })),
   };
 }
 

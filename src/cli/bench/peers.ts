@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { measureStep } from '../../bench/generate.ts';
+import { gaugeOf, measureStep } from '../../bench/generate.ts';
 import { describeSubject } from '../../bench/measurement.ts';
 import { benchPeers, type OwnWork, type PeerCommand, peerFolder } from '../../bench/peers.ts';
 import { openExecutor } from '../../bench/session.ts';
@@ -130,9 +130,14 @@ function addTraining(
   const subject = { model: name, what: 'training step', batch, length };
   own.push({
     subject,
-    measure: async (steps) => {
-      const { seconds, work } = await measureTraining({ model, train, executor, steps });
-      return { precision: train.precision, seconds, work };
+    measure: async (steps, probes) => {
+      const gauge = await probes.product(train.precision);
+      const {
+        seconds,
+        probes: probed,
+        work,
+      } = await measureTraining({ model, train, executor, steps, gauge });
+      return { precision: train.precision, seconds, ...(probed ? { probes: probed } : {}), work };
     },
   });
   const scans = options.scan.length > 0 ? options.scan : ['chunked'];
@@ -182,10 +187,10 @@ function addInference(
     const at = what === 'prompt' ? { tokens: position, position: 0 } : { tokens: 1, position };
     own.push({
       subject,
-      measure: async (samples) => {
+      measure: async (samples, probes) => {
         const step = { subject, model, precision, batch: 1, ...at };
-        const { seconds, work } = await measureStep(step, executor, samples, false);
-        return { precision, seconds, work };
+        const gauge = await gaugeOf(step, probes);
+        return { precision, ...(await measureStep(step, executor, samples, { gauge })) };
       },
     });
     for (const peer of scripts) {
