@@ -50,10 +50,6 @@ export async function measureBandwidth(
   };
 }
 
-export function betterBandwidth(a: Bandwidth, b: Bandwidth): Bandwidth {
-  return { ...a, read: Math.max(a.read, b.read), readWrite: Math.max(a.readWrite, b.readWrite) };
-}
-
 /** Seconds of the fastest run. */
 async function best(executor: Executor, graph: Graph, seconds: number): Promise<number> {
   const store = executor.createStore();

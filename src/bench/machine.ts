@@ -3,7 +3,7 @@
  * it does not reach all the time; what it does at a moment is measured by probes.
  */
 import type { Executor } from '../runtime/executor.ts';
-import { type Bandwidth, betterBandwidth, measureBandwidth, streamBytesOf } from './bandwidth.ts';
+import { type Bandwidth, measureBandwidth, streamBytesOf } from './bandwidth.ts';
 import type { OneDnn } from './onednn.ts';
 import { betterPeak, measurePeak, peakSizes } from './peak.ts';
 import type { Peak } from './results.ts';
@@ -11,7 +11,7 @@ import type { Peak } from './results.ts';
 export interface Machine {
   readonly peaks: { readonly float32: Peak; readonly bfloat16: Peak };
   readonly bandwidth: Bandwidth;
-  /** How often it was measured; the best of each figure stands. */
+  /** How often a ceiling was measured: once before anything else, and again by every probe. */
   readonly times: number;
   /** What was run around the samples to see what the machine does at that moment; absent where nothing was. */
   readonly probes?: readonly string[];
@@ -22,23 +22,19 @@ export type Effort = 'full' | 'quick';
 
 export interface MachineOptions {
   readonly effort?: Effort | undefined;
-  /** Its products count too: the peak is the best that anybody reaches. */
+  /** Its products count too: the ceiling is the best that anybody reaches. */
   readonly peer?: OneDnn | undefined;
-  /**
-   * An earlier measurement: of the products only those that were best are then repeated, for the large ones take long in
-   * float32.
-   */
-  readonly before?: Machine;
 }
 
+/** Seconds for each product and each kind of memory traffic; a run that takes longer is made once more. */
+const measuredSeconds = 0.3;
+
 export async function measureMachine(executor: Executor, options: MachineOptions = {}): Promise<Machine> {
-  const { effort = 'full', peer, before } = options;
+  const { effort = 'full', peer } = options;
   const quick = effort === 'quick';
-  const seconds = quick ? 0 : 0.5;
+  const seconds = quick ? 0 : measuredSeconds;
+  const sizes = quick ? quickSizes : peakSizes;
   const peak = async (precision: 'float32' | 'bfloat16'): Promise<Peak> => {
-    const known = before?.peaks[precision];
-    const best = known?.sizes.filter(({ flopsPerSecond }) => flopsPerSecond === known.flopsPerSecond);
-    const sizes = best ?? (quick ? quickSizes : peakSizes);
     const own = await measurePeak(executor, { precision, seconds, sizes });
     const other = peer && (await measurePeerPeak(peer, sizes, precision, executor.threads));
     return other ? betterPeak(own, other) : own;
@@ -50,8 +46,6 @@ export async function measureMachine(executor: Executor, options: MachineOptions
   };
 }
 
-const peerRuns = 3;
-
 async function measurePeerPeak(
   peer: OneDnn,
   sizes: readonly Omit<Peak['sizes'][number], 'flopsPerSecond'>[],
@@ -61,10 +55,9 @@ async function measurePeerPeak(
   const measured = [];
   for (const { m, k, n } of sizes) {
     const product = { m, k, n, transposeA: false, transposeB: true, dtype: precision };
-    const plain = await peer.measure(product, 'plain', { runs: peerRuns });
-    const packed = await peer.measure(product, 'packed', { runs: peerRuns });
-    if (!plain || !packed) return undefined;
-    measured.push({ m, k, n, flopsPerSecond: (2 * m * k * n) / Math.min(...plain, ...packed) });
+    const times = await peer.measure(product, 'packed', { runs: 1, seconds: measuredSeconds });
+    if (!times) return undefined;
+    measured.push({ m, k, n, flopsPerSecond: (2 * m * k * n) / Math.min(...times) });
   }
   return {
     precision,
@@ -76,14 +69,22 @@ async function measurePeerPeak(
 
 const quickSizes = [{ m: 256, k: 256, n: 256 }];
 
-/** Of two measurements the better one of every figure: a machine that others use is not equally fast all the time. */
-export function betterMachine(a: Machine, b: Machine): Machine {
+/** What probes found: the best single run of each. */
+export interface ProbedCeilings {
+  readonly peaks: readonly Peak[];
+  /** Bytes per second. */
+  readonly read?: number;
+  readonly times: number;
+}
+
+/** A machine that others use is not equally fast all the time: the ceiling is the best of all runs of the call. */
+export function raiseCeilings(machine: Machine, { peaks, read = 0, times }: ProbedCeilings): Machine {
+  const raised = (precision: 'float32' | 'bfloat16'): Peak =>
+    peaks.filter((peak) => peak.precision === precision).reduce(betterPeak, machine.peaks[precision]);
+  const { bandwidth } = machine;
   return {
-    peaks: {
-      float32: betterPeak(a.peaks.float32, b.peaks.float32),
-      bfloat16: betterPeak(a.peaks.bfloat16, b.peaks.bfloat16),
-    },
-    bandwidth: betterBandwidth(a.bandwidth, b.bandwidth),
-    times: a.times + b.times,
+    peaks: { float32: raised('float32'), bfloat16: raised('bfloat16') },
+    bandwidth: { ...bandwidth, read: Math.max(bandwidth.read, read) },
+    times: machine.times + times,
   };
 }

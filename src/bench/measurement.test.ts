@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compareReports, judge } from './difference.ts';
+import { raiseCeilings } from './machine.ts';
 import { describeSubject, figuresOf } from './measurement.ts';
 import { shareSamples } from './rounds.ts';
 import { quantile, spread } from './statistics.ts';
@@ -71,6 +72,22 @@ describe('figures', () => {
     const reading = { readBytesPerSecond: 5 };
     const probes = [{ samples: 3, before: reading, after: reading }];
     expect(figuresOf(measurement({ probes }), roundMachine).bandwidthShare?.median).toBeCloseTo(15 / 6 / 5);
+  });
+
+  it('know a ceiling that probes raise where they are better', () => {
+    const peak = (precision: string, flopsPerSecond: number) => ({
+      precision,
+      flopsPerSecond,
+      source: 'probe',
+      sizes: [{ m: 1, k: 1, n: 1, flopsPerSecond }],
+    });
+    const probed = { peaks: [peak('float32', 120), peak('bfloat16', 900)], read: 11, times: 4 };
+    const { peaks, bandwidth, times } = raiseCeilings(roundMachine, probed);
+    expect(peaks.float32).toEqual(peak('float32', 120));
+    expect(peaks.bfloat16).toEqual(roundMachine.peaks.bfloat16);
+    expect(bandwidth).toEqual({ ...roundMachine.bandwidth, read: 11 });
+    expect(times).toBe(5);
+    expect(raiseCeilings(roundMachine, { peaks: [], times: 0 })).toEqual(roundMachine);
   });
 
   it('are left out where nothing was counted', () => {

@@ -10,15 +10,25 @@ import { streamBytesOf } from './bandwidth.ts';
 import type { Effort } from './machine.ts';
 import type { OneDnn } from './onednn.ts';
 import { nameOf, type Product, productProgram } from './products.ts';
+import { sum } from './statistics.ts';
 
 export type ProbePrecision = 'float32' | 'bfloat16';
+
+/** Work per second: FLOP/s of a product, bytes per second of a read. */
+export interface ProbedRate {
+  /** Over all runs of the probe. */
+  readonly mean: number;
+  /** Of its best run. */
+  readonly best: number;
+}
 
 /** Runs one thing again and again for a while. */
 export interface Probe {
   /** What it runs, and where. */
   readonly source: string;
-  /** Mean rate over all of the probe's runs: FLOP/s of a product, bytes per second of a read. */
-  measure(): Promise<number>;
+  /** The product, of a product probe. */
+  readonly product?: Product;
+  measure(): Promise<ProbedRate>;
   dispose(): void;
 }
 
@@ -60,7 +70,7 @@ export async function openProductProbe(
   ]);
   const rates = candidates.map(() => 0);
   for (let turn = 0; candidates.length > 1 && turn < choosingTurns; turn++) {
-    for (const [index, candidate] of candidates.entries()) rates[index] += await candidate.measure();
+    for (const [index, candidate] of candidates.entries()) rates[index] += (await candidate.measure()).mean;
   }
   const best = candidates[rates.indexOf(Math.max(...rates))];
   for (const candidate of candidates) if (candidate !== best) candidate.dispose();
@@ -72,7 +82,8 @@ function ownProduct(executor: Executor, product: Product, seconds: number): Prob
   const run = opened(executor, productProgram(product, executor.threads));
   return {
     source: `${nameOf(product)}, built-in, ${executor.threads} threads`,
-    measure: async () => 2 * m * k * n * (await runsPerSecond(run.seconds, seconds)),
+    product,
+    measure: async () => rateOf(2 * m * k * n, await runFor(seconds, run.seconds)),
     dispose: run.dispose,
   };
 }
@@ -81,10 +92,11 @@ function peerProduct(peer: OneDnn, product: Product, seconds: number, threads: n
   const { m, k, n } = product;
   return {
     source: `${nameOf(product)}, ${peer.version}, ${threads} threads`,
+    product,
     measure: async () => {
       const runs = await peer.measure(product, 'packed', { runs: 1, seconds });
       // A library that lacks the product is never chosen.
-      return runs === undefined ? 0 : (2 * m * k * n) / mean(runs);
+      return rateOf(2 * m * k * n, runs ?? [Number.POSITIVE_INFINITY]);
     },
     dispose: () => {},
   };
@@ -99,7 +111,7 @@ export function openReadProbe({ executor, effort = 'full' }: ProbeOptions): Prob
   const seconds = effort === 'quick' ? 0 : probeSeconds;
   return {
     source: `sum of ${bytes / 2 ** 20} MiB, ${executor.threads} threads`,
-    measure: async () => bytes * (await runsPerSecond(run.seconds, seconds)),
+    measure: async () => rateOf(bytes, await runFor(seconds, run.seconds)),
     dispose: run.dispose,
   };
 }
@@ -122,16 +134,14 @@ function opened(executor: Executor, program: ReturnType<typeof compile>) {
   };
 }
 
-async function runsPerSecond(run: () => Promise<number>, seconds: number): Promise<number> {
-  let spent = 0;
-  let runs = 0;
-  while (runs === 0 || spent < seconds) {
-    spent += await run();
-    runs++;
-  }
-  return runs / spent;
+/** Seconds of each run, of which there is at least one. */
+async function runFor(seconds: number, run: () => Promise<number>): Promise<number[]> {
+  const runs: number[] = [];
+  for (let spent = 0; runs.length === 0 || spent < seconds; spent += runs[runs.length - 1])
+    runs.push(await run());
+  return runs;
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0) / values.length;
+function rateOf(work: number, runs: readonly number[]): ProbedRate {
+  return { mean: (work * runs.length) / sum(runs), best: work / Math.min(...runs) };
 }

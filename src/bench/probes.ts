@@ -1,5 +1,8 @@
 /** The probes of one call, opened when they are first asked for, and samples taken between two of them. */
+import type { ProbedCeilings } from './machine.ts';
 import { openProductProbe, openReadProbe, type Probe, type ProbeOptions, probeSeconds } from './probe.ts';
+import type { Peak } from './results.ts';
+import { sum } from './statistics.ts';
 
 /** What was probed at a moment; what is multiplied in float32 is measured against products in float32. */
 export interface Moment {
@@ -28,6 +31,8 @@ export type Gauge = () => Promise<Moment>;
 export class Probes {
   readonly #options: ProbeOptions;
   readonly #opened = new Map<string, Promise<Probe>>();
+  readonly #best = new Map<Probe, number>();
+  #times = 0;
 
   constructor(options: ProbeOptions) {
     this.#options = options;
@@ -37,21 +42,40 @@ export class Probes {
   async product(precision: string): Promise<Gauge> {
     const name = precision === 'bfloat16' ? 'bfloat16' : 'float32';
     const probe = await this.#open(name, () => openProductProbe(this.#options, name));
-    return async () => ({ flopsPerSecond: await probe.measure() });
+    return async () => ({ flopsPerSecond: await this.#measure(probe) });
   }
 
   async read(): Promise<Gauge> {
     const probe = await this.#open('read', async () => openReadProbe(this.#options));
-    return async () => ({ readBytesPerSecond: await probe.measure() });
+    return async () => ({ readBytesPerSecond: await this.#measure(probe) });
   }
 
   /** What was probed, in words. */
-  async sources(): Promise<readonly string[]> {
-    return (await Promise.all(this.#opened.values())).map(({ source }) => source);
+  get sources(): readonly string[] {
+    return [...this.#best.keys()].map(({ source }) => source);
+  }
+
+  /** The best runs of all probes so far. */
+  get ceilings(): ProbedCeilings {
+    const rates = [...this.#best];
+    const peaks = rates.flatMap(([{ product, source }, flopsPerSecond]): Peak[] => {
+      if (!product) return [];
+      const { m, k, n, dtype } = product;
+      return [{ precision: dtype, flopsPerSecond, source, sizes: [{ m, k, n, flopsPerSecond }] }];
+    });
+    const [read] = rates.flatMap(([{ product }, rate]) => (product ? [] : [rate]));
+    return { peaks, ...(read === undefined ? {} : { read }), times: this.#times };
   }
 
   async dispose(): Promise<void> {
     for (const probe of await Promise.all(this.#opened.values())) probe.dispose();
+  }
+
+  async #measure(probe: Probe): Promise<number> {
+    const { mean, best } = await probe.measure();
+    this.#best.set(probe, Math.max(best, this.#best.get(probe) ?? 0));
+    this.#times++;
+    return mean;
   }
 
   #open(name: string, open: () => Promise<Probe>): Promise<Probe> {
@@ -112,7 +136,7 @@ export function sharesOf(
 ): number[] {
   let first = 0;
   return probes.flatMap(({ samples, before, after }) => {
-    const spent = seconds.slice(first, first + samples).reduce((total, value) => total + value, 0);
+    const spent = sum(seconds.slice(first, first + samples));
     first += samples;
     const [one, other] = [rate(before), rate(after)];
     return one === undefined || other === undefined ? [] : [(amount * samples) / spent / ((one + other) / 2)];

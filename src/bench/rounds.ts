@@ -1,10 +1,9 @@
 /**
  * Measuring several things fairly on a machine that is not equally fast all the time: everything is measured a little in
- * every round, in turn, with probes around the samples, and the ceilings of the machine before the first round and after
- * each.
+ * every round, in turn, with probes around the samples.
  */
 import type { Executor } from '../runtime/index.ts';
-import { betterMachine, type Effort, type Machine, measureMachine } from './machine.ts';
+import { type Effort, type Machine, measureMachine, raiseCeilings } from './machine.ts';
 import type { OneDnn } from './onednn.ts';
 import { Probes } from './probes.ts';
 
@@ -25,15 +24,15 @@ export async function inRounds<T>(
   { rounds, executor, effort, peer }: Rounds,
   visits: readonly Visit<T>[],
 ): Promise<{ machine: Machine; results: readonly (readonly T[])[] }> {
-  let machine = await measureMachine(executor, { effort, peer });
+  const before = await measureMachine(executor, { effort, peer });
   const probes = new Probes({ executor, effort, peer });
   const results: T[][] = visits.map(() => []);
   try {
     for (let round = 0; round < rounds; round++) {
       for (const [index, visit] of visits.entries()) results[index].push(await visit(round, probes));
-      machine = betterMachine(machine, await measureMachine(executor, { effort, peer, before: machine }));
     }
-    const sources = await probes.sources();
+    const { ceilings, sources } = probes;
+    const machine = raiseCeilings(before, ceilings);
     return { machine: sources.length > 0 ? { ...machine, probes: sources } : machine, results };
   } finally {
     await probes.dispose();

@@ -41,7 +41,8 @@ export interface TrainingBenchResult {
   readonly recorders: readonly ProfileRecorder[];
 }
 
-const warmup = 2;
+/** Seconds: a step that takes longer needs no second one before what is measured. */
+const longStep = 1;
 const profiledSteps = 3;
 
 export async function benchTraining(bench: TrainingBench): Promise<TrainingBenchResult> {
@@ -92,7 +93,7 @@ export interface VisitOptions {
   readonly model: ModelConfig;
   readonly train: FrozenTrainConfig;
   readonly executor: Executor;
-  /** Measured steps; two more go before them and are not counted. */
+  /** Measured steps; one or two more go before them and are not counted. */
   readonly steps: number;
   /** Probes the machine around the steps. */
   readonly gauge?: Gauge;
@@ -107,7 +108,8 @@ export async function measureTraining(options: VisitOptions): Promise<TrainingVi
   const trainer = new Trainer({ model, train, executor, text: randomText(model.vocabulary, train) });
   try {
     await trainer.initialize();
-    for (let step = 0; step < warmup; step++) await trainer.step();
+    const warmup = tokensPerStep(train) / (await trainer.step()).tokensPerSecond;
+    if (warmup < longStep) await trainer.step();
     const balances: number[] = [];
     const samples = await takeSamples(steps, gauge, async () => {
       const { tokensPerSecond, laneBalance } = await trainer.step();

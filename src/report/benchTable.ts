@@ -115,7 +115,7 @@ export function measurementNote({ kind, machine, environment }: BenchReport): st
   const { float32, bfloat16 } = machine.peaks;
   const { read, readWrite, streamBytes } = machine.bandwidth;
   return (
-    `Ceilings, the best of ${machine.times} measurements in this call: matrix product ${formatCount(float32.flopsPerSecond)}FLOP/s in float32 and ` +
+    `Ceilings, the best of this call, measured before it${machine.probes ? ' and by every probe' : ''}: matrix product ${formatCount(float32.flopsPerSecond)}FLOP/s in float32 and ` +
     `${formatCount(bfloat16.flopsPerSecond)}FLOP/s in bfloat16 (${bfloat16.source}; ${sizes(bfloat16)}); memory ` +
     `${formatCount(read)}B/s read, ${formatCount(readWrite)}B/s read and written, streams of ${formatBytes(streamBytes)}. ` +
     `${probesNote(machine.probes)}` +

@@ -40,7 +40,12 @@ export function scalingCommand(): Command {
     .option('--lengths <n,...>', 'tokens of a row', counts, [])
     .option('--batches <n,...>', 'rows', counts, [])
     .option('--threads <n,...>', 'threads', counts, [])
-    .option('--steps <n>', 'measured steps of each over all rounds; two more go before in each', count, 6);
+    .option(
+      '--steps <n>',
+      'measured steps of each over all rounds; one or two more go before in each',
+      count,
+      6,
+    );
   return addCommonOptions(command)
     .addHelpText(
       'after',

@@ -30,7 +30,7 @@ export function trainCommand(): Command {
     .argument('<models...>', 'presets or YAML files')
     .option(
       '--steps <n>',
-      'measured steps of each model over all rounds; two more go before in each',
+      'measured steps of each model over all rounds; one or two more go before in each',
       count,
       6,
     );
