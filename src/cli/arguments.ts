@@ -42,3 +42,8 @@ export function duration(text: string): number {
 export function rates(text: string): Rates {
   return text === 'kaplan' ? { kind: 'kaplan' } : { kind: 'grid', rates: text.split(',').map(number) };
 }
+
+/** Runs at a time: a whole number, or `auto`. */
+export function jobs(text: string): number | 'auto' {
+  return text === 'auto' ? text : count(text);
+}

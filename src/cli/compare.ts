@@ -12,7 +12,7 @@ import {
   runComparison,
 } from '../study/index.ts';
 import type { RunConfig } from '../train/index.ts';
-import { count, counts, duration, rates, several } from './arguments.ts';
+import { count, counts, duration, jobs, rates, several } from './arguments.ts';
 import { reportComparison, writeFiles } from './comparison.ts';
 import { checkVocabulary, readSettings } from './settings.ts';
 import { type NamedTask, namedTasks, taskFiles } from './tasks.ts';
@@ -28,6 +28,7 @@ interface Options {
   readonly tasks?: readonly NamedTask[];
   readonly docs?: string;
   readonly questions?: number;
+  readonly jobs: number | 'auto';
   readonly json?: boolean;
 }
 
@@ -51,6 +52,7 @@ export function command(): Command {
     .option('--tasks <list>', 'tasks of questions, NAME or NAME=FILE, with commas between them', namedTasks)
     .option('--docs <folder>', 'documents of the tasks: NAME.jsonl')
     .option('--questions <n>', 'only the first questions of each task', count)
+    .option('--jobs <n>', "runs at a time, or 'auto': by measurement, where models are small", jobs, 'auto')
     .option('--json', 'print JSON instead of the table')
     .addHelpText(
       'after',
@@ -73,6 +75,7 @@ export function command(): Command {
         equal,
         rates: options.rates ?? { kind: 'fixed' },
         ...(budget ? { budget } : {}),
+        jobs: options.jobs,
         measuring: {
           tasks: taskFiles(options.tasks ?? [], options.docs),
           ...(options.questions ? { questions: options.questions } : {}),
@@ -90,6 +93,8 @@ export interface CompareSettings {
   /** Seconds that all of it may take, instead of the steps of the configurations. */
   readonly budget?: number;
   readonly measuring?: Measuring;
+  /** Runs at a time; one unless given. */
+  readonly jobs?: number | 'auto';
 }
 
 /** Runs a comparison with progress lines and writes its three files. */
@@ -105,6 +110,7 @@ export async function compare(
       name: 'compare',
       folder,
       ...(settings.measuring ? { measuring: settings.measuring } : {}),
+      ...(settings.jobs ? { jobs: settings.jobs } : {}),
     }),
   );
   const { columns, rows } = comparisonTable(comparison);

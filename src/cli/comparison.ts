@@ -3,52 +3,53 @@ import { join } from 'node:path';
 import { writeFileAtomically } from '../models/index.ts';
 import { formatCount, formatDuration } from '../report/format.ts';
 import type { ComparisonOptions, ComparisonResult, Forecast } from '../study/index.ts';
-import { createProgress, type Progress } from './progress.ts';
+import { ProgressBoard } from './progressBoard.ts';
 import { onInterrupt } from './signals.ts';
 
-type Hooks = Omit<ComparisonOptions, 'name' | 'folder' | 'measuring'>;
+type Hooks = Omit<ComparisonOptions, 'name' | 'folder' | 'measuring' | 'jobs'>;
 
 /** Runs a comparison with its forecast, a line of progress per cell, and Ctrl-C as a stop in good order. */
 export async function reportComparison(
   title: string,
   run: (hooks: Hooks) => Promise<ComparisonResult>,
 ): Promise<ComparisonResult> {
-  const interruption = onInterrupt('Stopping after this step, and saving.');
-  const lines = new Map<string, Progress>();
-  const line = (name: string): Progress => {
-    const known = lines.get(name) ?? createProgress(name);
-    lines.set(name, known);
-    return known;
-  };
+  const board = new ProgressBoard();
+  const interruption = onInterrupt('Stopping after this step, and saving.', (text) => board.say(text));
+  const speeds = 'measuring step times';
   let runs = 0;
   let done = 0;
   try {
     return await run({
       signal: interruption.signal,
-      warn: (message) => process.stderr.write(`${message}\n`),
-      onSpeed: (measured, total) => line('measuring step times').update(measured, total),
+      warn: (message) => board.say(message),
+      onSpeed: (measured, total) => board.update(speeds, measured, total),
       onForecast: (forecast) => {
-        lines.get('measuring step times')?.finish();
         runs = forecast.runs;
-        process.stderr.write(`${title}: ${describe(forecast)}\n`);
+        board.finish(speeds, `${title}: ${describe(forecast)}`);
       },
       onStep: ({ folder }, { step, loss, tokensPerSecond }, steps) =>
-        line(folder).update(step, steps, `loss ${loss.toFixed(3)}  ${formatCount(tokensPerSecond)} tokens/s`),
+        board.update(
+          folder,
+          step,
+          steps,
+          `loss ${loss.toFixed(3)}  ${formatCount(tokensPerSecond)} tokens/s`,
+        ),
       onCell: ({ folder }, { trainingLoss }) => {
         done++;
-        line(folder).finish(`${done}/${runs}  ${folder}: training loss ${trainingLoss.toFixed(3)}`);
+        board.finish(folder, `${done}/${runs}  ${folder}: training loss ${trainingLoss.toFixed(3)}`);
       },
     });
   } finally {
-    for (const one of lines.values()) one.finish();
+    board.close();
     interruption.release();
   }
 }
 
-function describe({ rows, runs, seconds }: Forecast): string {
+function describe({ rows, runs, jobs, threads, seconds }: Forecast): string {
   const time = seconds === undefined ? '' : `, about ${formatDuration(seconds)} of training`;
+  const at = jobs > 1 ? `, ${jobs} at a time with ${threads} thread${threads === 1 ? '' : 's'} each` : '';
   const steps = rows.map((row) => `${row.name} ${row.steps} steps (${formatCount(row.tokens)} tokens)`);
-  return `${runs} runs${time}\n  ${steps.join('\n  ')}`;
+  return `${runs} runs${at}${time}\n  ${steps.join('\n  ')}`;
 }
 
 /** Writes files of a folder, each whole or not at all. */

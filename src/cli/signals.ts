@@ -7,12 +7,15 @@ export interface Interruption {
   release(): void;
 }
 
-/** `message` tells on the first signal what happens now. */
-export function onInterrupt(message: string): Interruption {
+/** `message` tells on the first signal what happens now; `tell` shows it, on standard error by default. */
+export function onInterrupt(
+  message: string,
+  tell: (text: string) => void = (text) => void process.stderr.write(`\n${text}\n`),
+): Interruption {
   const controller = new AbortController();
   const handle = (): void => {
     if (controller.signal.aborted) process.exit(INTERRUPTED);
-    process.stderr.write(`\n${message} Once more leaves at once, without saving.\n`);
+    tell(`${message} Once more leaves at once, without saving.`);
     controller.abort();
   };
   const signals = ['SIGINT', 'SIGTERM'] as const;

@@ -15,7 +15,7 @@ import {
   studySizes,
 } from '../study/index.ts';
 import { dataConfigSchema } from '../train/index.ts';
-import { counts, duration, rates, several } from './arguments.ts';
+import { counts, duration, jobs, rates, several } from './arguments.ts';
 import { reportComparison, writeFiles } from './comparison.ts';
 
 interface Options {
@@ -25,6 +25,7 @@ interface Options {
   readonly rates?: Rates;
   readonly out?: string;
   readonly text?: readonly string[];
+  readonly jobs: number | 'auto';
   readonly json?: boolean;
 }
 
@@ -48,6 +49,7 @@ export function command(): Command {
       'plain text to train on (default: the Brown corpus); may be given again',
       several,
     )
+    .option('--jobs <n>', "runs at a time, or 'auto': by measurement, where models are small", jobs, 'auto')
     .option('--json', 'print JSON instead of the tables')
     .addHelpText(
       'after',
@@ -65,13 +67,15 @@ function list(): void {
   process.stdout.write(`${textTable([{ title: 'study' }, { title: 'what it varies' }], rows)}\n`);
 }
 
-async function run(name: string, { out, text, json, ...options }: Options): Promise<void> {
+async function run(name: string, { out, text, json, jobs: wanted, ...options }: Options): Promise<void> {
   const study = findStudy(name);
   const folder = out ?? `runs/study-${name}`;
   const data = dataConfigSchema.parse({ ...(text ? { text } : {}), validateEvery: 20 });
   const prepared = prepareStudy(study, { ...options, data });
   process.stderr.write(`${announce(prepared)}\n`);
-  const result = await runStudy(prepared, folder, (part, runPart) => reportComparison(part.title, runPart));
+  const result = await runStudy(prepared, folder, (part, runPart) =>
+    reportComparison(part.title, (hooks) => runPart({ ...hooks, jobs: wanted })),
+  );
   await writeFiles(folder, {
     'study.json': `${JSON.stringify(result, null, 2)}\n`,
     'report.html': studyPage(study, result),

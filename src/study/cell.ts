@@ -45,6 +45,11 @@ export interface CurvePoint {
   readonly loss: number;
 }
 
+/** A validation while training, on what `train.validateRows` leaves of the validation text. */
+export interface ValidationPoint extends Omit<CurvePoint, 'loss'> {
+  readonly bitsPerByte: number;
+}
+
 export interface CellResult {
   /** On which text and with what it was measured: figures of something else are measured again. */
   readonly asked: string;
@@ -69,6 +74,8 @@ export interface CellResult {
   readonly tasks: readonly TaskResult[];
   /** Means over a hundred pieces of the run. */
   readonly curve: readonly CurvePoint[];
+  /** Absent unless `train.validateEvery` asks for it. */
+  readonly validations?: readonly ValidationPoint[];
 }
 
 export interface CellHooks {
@@ -105,6 +112,7 @@ export async function runCell(
     await writeEnvironment(run.folder, describeEnvironment(executor, precision, isaOf(executor)));
     const outcome = await trainRun(run, trainer, {
       ...(hooks.signal ? { signal: hooks.signal } : {}),
+      ...(run.config.train.validateEvery > 0 ? { validate: () => session.validate() } : {}),
       onStep: (metrics) => hooks.onStep?.(metrics, run.config.train.steps),
     });
     if (outcome.end !== 'finished') throw interrupted(cell, outcome.step);
@@ -217,7 +225,12 @@ function summarize(run: Run, { row, seed, learningRate }: Cell, flopsPerStep: nu
     laneBalances: typical.flatMap(({ laneBalance }) => (laneBalance === undefined ? [] : [laneBalance])),
     trainingLoss: tail.reduce((sum, { loss }) => sum + loss, 0) / tail.length,
     curve: smooth(metrics, 100),
+    ...(run.config.train.validateEvery > 0 ? { validations: metrics.flatMap(validationOf) } : {}),
   };
+}
+
+function validationOf({ step, tokens, flops, seconds, validation }: StepMetrics): ValidationPoint[] {
+  return validation ? [{ step, tokens, flops, seconds, bitsPerByte: validation.bitsPerByte }] : [];
 }
 
 /** Means of the loss over equal pieces of a run. */

@@ -7,6 +7,7 @@ import type { ModelConfig } from '../models/index.ts';
 import { planModel } from '../models/plan.ts';
 import type { DataConfig, FrozenRunConfig, FrozenTrainConfig } from '../train/index.ts';
 import { tokensPerStep } from '../train/index.ts';
+import { makespan } from './schedule.ts';
 
 /** What all models get the same of: tokens, model FLOPs, or seconds of training on this machine. */
 export type Equal = 'tokens' | 'flops' | 'seconds';
@@ -59,8 +60,10 @@ export interface Cell {
 export interface RowCost {
   /** Model FLOPs of one optimizer step. */
   readonly flops: number;
-  /** Measured seconds of one optimizer step; not asked for where nothing depends on it. */
+  /** Measured seconds of one optimizer step, alone; not asked for where nothing depends on it. */
   readonly seconds?: number;
+  /** Seconds that a step takes with all that comes with it: validations, others at work; `seconds` unless given. */
+  readonly wall?: number;
   /** Seconds that measuring one of its runs on the validation text takes, about; 0 unless given. */
   readonly measuring?: number;
 }
@@ -100,10 +103,11 @@ function unit(equal: Equal, { flops, seconds = Number.NaN }: RowCost): number {
   return equal === 'tokens' ? 1 : equal === 'flops' ? flops : seconds;
 }
 
-/** Steps of each row, so that all get the same; in the order of the rows. */
-export function stepsOf(design: Design, costs: readonly RowCost[]): number[] {
+/** Steps of each row, so that all get the same; in the order of the rows. `jobs` runs train at the same time. */
+export function stepsOf(design: Design, costs: readonly RowCost[], jobs = 1): number[] {
   const units = costs.map((cost) => unit(design.equal, cost));
-  const total = 'steps' in design.amount ? design.amount.steps * units[0] : affordable(design, costs, units);
+  const total =
+    'steps' in design.amount ? design.amount.steps * units[0] : affordable(design, costs, units, jobs);
   const steps = units.map((one) => Math.round(total / one));
   const short = steps.findIndex((count) => count < 1);
   if (short >= 0) {
@@ -122,23 +126,47 @@ function affordable(
   { amount, ...design }: Design,
   costs: readonly RowCost[],
   units: readonly number[],
+  jobs: number,
 ): number {
   const budget = 'budget' in amount ? amount.budget * plannedShare : Number.NaN;
-  const runs = runsPerRow(design);
-  const measuring = costs.reduce((sum, cost) => sum + runs * (cost.measuring ?? 0), 0);
+  const measuring = allRuns(
+    design,
+    costs.map((cost) => cost.measuring ?? 0),
+    jobs,
+  );
   if (measuring > budget / 2) {
     throw new BraidError(
       'usage',
-      `Measuring ${runs * costs.length} runs on the validation text takes about ${Math.ceil(measuring)} s, more than half ` +
-        `of this comparison's ${Math.round(budget / plannedShare)} s. Give it ${Math.ceil((2 * measuring) / plannedShare)} s or more, fewer ` +
-        'seeds or models, or a larger data.validateEvery.',
+      `Measuring ${runsPerRow(design) * costs.length} runs on the validation text takes about ${Math.ceil(measuring)} s, more than ` +
+        `half of this comparison's ${Math.round(budget / plannedShare)} s. Give it ${Math.ceil((2 * measuring) / plannedShare)} s or ` +
+        'more, fewer seeds or models, or a larger data.validateEvery.',
     );
   }
-  const secondsPerUnit = costs.reduce(
-    (sum, { seconds = Number.NaN }, index) => sum + (runs * seconds) / units[index],
-    0,
+  const perUnit = costs.map((cost, index) => wallOf(cost) / units[index]);
+  return (budget - measuring) / allRuns(design, perUnit, jobs);
+}
+
+function wallOf({ seconds = Number.NaN, wall = seconds }: RowCost): number {
+  return wall;
+}
+
+/** Seconds of training until the last run ends. */
+export function runSeconds(
+  design: Pick<Design, 'seeds' | 'rates'>,
+  costs: readonly RowCost[],
+  steps: readonly number[],
+  jobs: number,
+): number {
+  return allRuns(
+    design,
+    costs.map((cost, index) => steps[index] * wallOf(cost)),
+    jobs,
   );
-  return (budget - measuring) / secondsPerUnit;
+}
+
+/** Time for all runs, where those of a row take equally long. */
+function allRuns(design: Pick<Design, 'seeds' | 'rates'>, ofRow: readonly number[], jobs: number): number {
+  return makespan(Array.from({ length: runsPerRow(design) }, () => ofRow).flat(), jobs);
 }
 
 /** Runs of each row: one per seed, and those of the grid's rates that lose. */

@@ -7,7 +7,7 @@ import type { Section } from '../report/page.ts';
 import { figures, htmlTable, page } from '../report/page.ts';
 import { scatterChart } from '../report/scatterChart.ts';
 import type { Column, Row as TableRow } from '../report/table.ts';
-import type { CurvePoint } from './cell.ts';
+import type { CurvePoint, ValidationPoint } from './cell.ts';
 import type { ComparisonResult, RowResult } from './results.ts';
 import { averageOf, headlines } from './taskFigures.ts';
 
@@ -78,7 +78,7 @@ export function comparisonNote(comparison: ComparisonResult): string {
   return [
     `Every model got ${sameness[equal]}, with the same settings; batch ${batch} × ${length}; ${ratesNote(comparison)}`,
     'FLOPs are model FLOPs of training (3 × forward, head included, causal scores).',
-    `Tokens/s and MFU are those of the median step, optimizer included. ${peakNote(comparison)}`,
+    `${speedNote(comparison)} ${peakNote(comparison)}`,
     'Balance is the busy time of the lanes over lanes × the slowest lane.',
     `Validation is in bits per byte on ${data.validationDocuments} documents, in windows of the training length that do not`,
     `overlap; ± is half the 95 % interval over ${over(seeds.length)}. Rows that share a letter under 'alike' cannot be told apart`,
@@ -90,6 +90,15 @@ export function comparisonNote(comparison: ComparisonResult): string {
   ]
     .filter((sentence) => sentence !== '')
     .join(' ');
+}
+
+function speedNote({ shared, threads }: ComparisonResult): string {
+  const step = 'Tokens/s and MFU are those of the median step, optimizer included';
+  if (!shared) return `${step}.`;
+  return (
+    `Several runs trained at the same time, with ${threads} thread${threads === 1 ? '' : 's'} each: seconds, tokens/s and MFU are of ` +
+    `steps that every model did alone on so many threads before, in turns. ${step}.`
+  );
 }
 
 function tasksNote({ rows }: ComparisonResult): string {
@@ -210,6 +219,22 @@ function curves({ rows }: ComparisonResult, x: (point: CurvePoint) => number, xL
   );
 }
 
+/** Validation while training, over one cost; nothing where it was not asked for. */
+function validations(
+  { rows }: ComparisonResult,
+  x: (point: ValidationPoint) => number,
+  xLabel: string,
+): string[] {
+  if (rows.every(({ validations: points }) => points.length === 0)) return [];
+  const colors = colorsOf(rows);
+  const lines = rows.map(({ name, validations: points }) => ({
+    name,
+    color: colors.get(name) ?? 0,
+    points: points.map((point) => [x(point), point.bitsPerByte] as const),
+  }));
+  return [lineChart(lines, { title: `Validation by ${xLabel}`, xLabel, yLabel: 'bits per byte' })];
+}
+
 /** The parts of a page that show one comparison. */
 export function comparisonSections(comparison: ComparisonResult): Section[] {
   const pairs = pairTable(comparison);
@@ -239,10 +264,15 @@ export function comparisonSections(comparison: ComparisonResult): Section[] {
           curves(comparison, (point) => point.tokens, 'tokens'),
           curves(comparison, (point) => point.flops, 'model FLOPs'),
           curves(comparison, (point) => point.seconds, 'seconds'),
+          ...validations(comparison, (point) => point.tokens, 'tokens'),
+          ...validations(comparison, (point) => point.flops, 'model FLOPs'),
+          ...validations(comparison, (point) => point.seconds, 'seconds'),
           contextChart(comparison),
         ]),
       ],
-      note: 'Training curves are those of the first seed, each point the mean over a hundredth of the run.',
+      note:
+        'Training curves are those of the first seed, each point the mean over a hundredth of the run. Validations while training, where ' +
+        'train.validateEvery asks for them, are on the first train.validateRows windows (all, if 0).',
     },
     ...(pairs.rows.length > 0 ? [{ title: 'Every pair', body: [htmlTable(pairs.columns, pairs.rows)] }] : []),
   ];

@@ -7,7 +7,7 @@ import type { Spread } from '../bench/statistics.ts';
 import { quantile, spread } from '../bench/statistics.ts';
 import { planModel } from '../models/plan.ts';
 import { tokensPerStep } from '../train/index.ts';
-import type { CellResult, CurvePoint } from './cell.ts';
+import type { CellResult, CurvePoint, ValidationPoint } from './cell.ts';
 import type { Design, Equal, Rates, Row } from './design.ts';
 import type { ContextLoss } from './documentLosses.ts';
 import { letters } from './letters.ts';
@@ -27,10 +27,11 @@ export interface RowResult {
   readonly steps: number;
   readonly tokensSeen: number;
   readonly flopsSeen: number;
-  /** Mean of the seeds. */
+  /** Of training steps, mean of the seeds; where runs shared the machine, of as many steps alone. */
   readonly trainingSeconds: number;
-  /** Tokens of a step over the median step time of all seeds. */
+  /** Tokens of a step over the median step time. */
   readonly tokensPerSecond: number;
+  /** Of all seeds; where runs shared the machine, of steps that the model did alone before. */
   readonly stepSeconds: Spread;
   readonly flopsPerSecond: number;
   /** Model FLOPs per second over the peak; null without one. */
@@ -51,6 +52,8 @@ export interface RowResult {
   readonly tasks: readonly TaskFigure[];
   /** Of the first seed. */
   readonly curve: readonly CurvePoint[];
+  /** Validations while the first seed trained, in bits per byte; empty unless asked for. */
+  readonly validations: readonly ValidationPoint[];
 }
 
 /** Between the rows of these indices, in bits per byte. */
@@ -65,6 +68,10 @@ export interface ComparisonResult {
   readonly seeds: readonly number[];
   readonly batch: number;
   readonly length: number;
+  /** Of every run. */
+  readonly threads: number;
+  /** Whether runs shared the machine, so that speeds were measured alone before. */
+  readonly shared: boolean;
   readonly data: {
     readonly name: string;
     readonly trainingTokens: number;
@@ -103,13 +110,16 @@ export interface Circumstances {
   readonly peak: Peak | null;
   /** Bytes of every validation document. */
   readonly bytes: readonly number[];
+  readonly threads: number;
+  /** Step times of each row of the design, alone on the machine; absent where the runs themselves were. */
+  readonly alone?: readonly (readonly number[])[];
 }
 
 /** The figures with their uncertainty, best row first. */
 export function summarizeComparison(
   design: Design,
   measured: readonly MeasuredRow[],
-  { bytes, ...circumstances }: Circumstances,
+  { bytes, alone, ...circumstances }: Circumstances,
 ): ComparisonResult {
   const documents = reportedDocuments(bytes.length, design.rates);
   const reported = documents.map((index) => bytes[index]);
@@ -131,8 +141,9 @@ export function summarizeComparison(
     batch: design.train.batch * design.train.accumulation,
     length: design.train.length,
     ...circumstances,
+    shared: alone !== undefined,
     rows: ordered.map((one, index) => ({
-      ...rowFigures(one, design, circumstances.peak),
+      ...rowFigures(one, design, circumstances.peak, alone?.[order[index]]),
       bitsPerByte: estimates[index],
       seeds: one.cells.map(({ seed }, at) => ({ seed, bitsPerByte: perSeed(lossesOf(one)[at], reported) })),
       letters: marks[index],
@@ -150,10 +161,12 @@ function rowFigures(
   { row, cells }: MeasuredRow,
   { train }: Design,
   peak: Peak | null,
+  alone: readonly number[] | undefined,
 ): Omit<RowResult, 'bitsPerByte' | 'seeds' | 'letters'> {
   const [first] = cells;
   const plan = planModel(row.model, { length: train.length });
-  const stepSeconds = spread(cells.flatMap((cell) => cell.stepSeconds));
+  const stepSeconds = spread(alone ?? cells.flatMap((cell) => cell.stepSeconds));
+  const secondsAt = (step: number, seconds: number): number => (alone ? step * stepSeconds.median : seconds);
   const balances = cells.flatMap(({ laneBalances }) => laneBalances);
   const memories = cells.flatMap(({ peakMemoryBytes }) =>
     peakMemoryBytes === null ? [] : [peakMemoryBytes],
@@ -172,7 +185,7 @@ function rowFigures(
     steps: first.steps,
     tokensSeen: first.tokens,
     flopsSeen: first.flops,
-    trainingSeconds: mean(({ trainingSeconds }) => trainingSeconds),
+    trainingSeconds: mean(({ steps, trainingSeconds }) => secondsAt(steps, trainingSeconds)),
     tokensPerSecond: tokensPerStep(train) / stepSeconds.median,
     stepSeconds,
     flopsPerSecond,
@@ -185,6 +198,10 @@ function rowFigures(
       loss: mean(({ contexts }) => contexts[index].loss),
     })),
     tasks: averageTasks(cells.map(({ tasks }) => tasks)),
-    curve: first.curve,
+    curve: first.curve.map((point) => ({ ...point, seconds: secondsAt(point.step, point.seconds) })),
+    validations: (first.validations ?? []).map((point) => ({
+      ...point,
+      seconds: secondsAt(point.step, point.seconds),
+    })),
   };
 }

@@ -1,24 +1,26 @@
 /**
- * A comparison from its design to its figures: step times, then every cell, one after the other, then the statistics. It
- * may be stopped at any time; the same call goes on where it stopped.
+ * A comparison from its design to its figures: how many runs at a time, step times, then every cell, then the statistics.
+ * It may be stopped at any time; the same call goes on where it stopped.
  */
-import { mkdirSync } from 'node:fs';
 import { betterPeak, measurePeak } from '../bench/peak.ts';
 import type { Peak } from '../bench/results.ts';
 import { isaOf, openExecutor } from '../bench/session.ts';
+import { quantile } from '../bench/statistics.ts';
 import type { Text } from '../data/index.ts';
 import { loadText } from '../data/index.ts';
-import { fileError } from '../models/atomicFile.ts';
 import type { Executor } from '../runtime/index.ts';
 import type { MachineDefaults, StepMetrics, TrainConfig } from '../train/index.ts';
-import { describeEnvironment, freezeTrain, settle, tokensPerStep } from '../train/index.ts';
+import { describeEnvironment, freezeTrain, makeFolder, settle, tokensPerStep } from '../train/index.ts';
 import type { CellResult, Measuring } from './cell.ts';
-import { runCell } from './cell.ts';
+import { runCells } from './cells.ts';
+import { openCrew, soloCrew } from './crew.ts';
 import type { Cell, Design, Row } from './design.ts';
-import { cellOf, checkDesign, ratesOf, rowCost, runsPerRow, stepsOf } from './design.ts';
+import { checkDesign, rowCost, runSeconds, runsPerRow, stepsOf } from './design.ts';
 import { documentBytes } from './documentLosses.ts';
-import type { ComparisonResult, MeasuredRow } from './results.ts';
-import { summarizeComparison, tuningDocuments } from './results.ts';
+import type { Jobs } from './jobs.ts';
+import { planJobs } from './jobs.ts';
+import type { ComparisonResult } from './results.ts';
+import { summarizeComparison } from './results.ts';
 import { measureSpeeds } from './speed.ts';
 
 /** A design whose machine-dependent values are still open. */
@@ -28,7 +30,10 @@ export type OpenDesign = Omit<Design, 'train'> & { readonly train: TrainConfig }
 export interface Forecast {
   readonly rows: readonly { readonly name: string; readonly steps: number; readonly tokens: number }[];
   readonly runs: number;
-  /** Seconds of training of all runs; undefined where step times were not measured. */
+  /** Runs that train at the same time, and threads of each. */
+  readonly jobs: number;
+  readonly threads: number;
+  /** Seconds until all runs have been trained; undefined where step times were not measured. */
   readonly seconds?: number;
 }
 
@@ -38,6 +43,8 @@ export interface ComparisonOptions {
   /** Where step times are kept; the folder unless given, so that comparisons of the same models may share them. */
   readonly speeds?: string;
   readonly measuring?: Measuring;
+  /** Runs at a time, or `auto`: by measurement, where all models are small. Default: one. */
+  readonly jobs?: number | 'auto';
   readonly signal?: AbortSignal;
   readonly warn: (message: string) => void;
   readonly onSpeed?: (done: number, total: number) => void;
@@ -63,15 +70,30 @@ async function freezeDesign(
 }
 
 /** Trains and measures all cells. Aborted, it saves and throws `BraidError('interrupted')`. */
-export async function runComparison(open: OpenDesign, options: ComparisonOptions): Promise<ComparisonResult> {
-  const { executor, machine } = openExecutor(open.train);
-  const design = await freezeDesign(open, executor, machine, options.warn);
+export async function runComparison(
+  given: OpenDesign,
+  options: ComparisonOptions,
+): Promise<ComparisonResult> {
+  const { folder, measuring = {}, speeds: home = folder, warn: tell, jobs: wanted = 1 } = options;
+  makeFolder(folder);
+  const { machine } = openExecutor(given.train);
+  const jobs = await planJobs(given, { wanted, folder, home, machine, tell });
+  const open = { ...given, train: { ...given.train, threads: jobs.threads } };
+  const { executor } = openExecutor(open.train);
+  const design = await freezeDesign(open, executor, { ...machine, threads: executor.threads }, tell);
   checkDesign(design);
-  makeFolder(options.folder);
   const text = loadText(design.data);
   const before = await peakOf(executor, design);
-  const steps = await planSteps(design, executor, text, options);
-  const measured = await runRows(steps, { design, executor, text, options });
+  const timed = jobs.shared || design.equal === 'seconds' || 'budget' in design.amount;
+  const speeds = timed ? await measureSpeeds(design, home, executor, options.onSpeed) : undefined;
+  const steps = planSteps(design, speeds, text, jobs, options);
+  const crew = jobs.now > 1 ? openCrew(jobs.now) : soloCrew(executor, text);
+  let measured: Awaited<ReturnType<typeof runCells>>;
+  try {
+    measured = await runCells({ ...options, design, steps, crew, folder, measuring });
+  } finally {
+    await crew.close();
+  }
   const after = await peakOf(executor, design);
   const peak = before && after ? betterPeak(before, after) : null;
   const bytes = documentBytes(text);
@@ -79,6 +101,9 @@ export async function runComparison(open: OpenDesign, options: ComparisonOptions
     name: options.name,
     bytes,
     peak,
+    threads: design.train.threads,
+    // Step times of runs that share the machine are no property of their models.
+    ...(jobs.shared && speeds ? { alone: speeds } : {}),
     environment: { ...describeEnvironment(executor, design.train.precision, isaOf(executor)) },
     data: {
       name: text.name,
@@ -95,98 +120,40 @@ async function peakOf(executor: Executor, { train }: Design): Promise<Peak | nul
   return measurePeak(executor, { precision: train.precision === 'bfloat16' ? 'bfloat16' : 'float32' });
 }
 
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw fileError('write', folder, error);
-  }
-}
-
-async function planSteps(
+function planSteps(
   design: Design,
-  executor: Executor,
+  speeds: readonly (readonly number[])[] | undefined,
   { validation }: Text,
-  options: ComparisonOptions,
-): Promise<number[]> {
-  const timed = design.equal === 'seconds' || 'budget' in design.amount;
-  const seconds = timed
-    ? await measureSpeeds(design, options.speeds ?? options.folder, executor, options.onSpeed)
-    : undefined;
-  const costs = design.rows.map((row, index) => ({
-    ...rowCost(row, design.train),
-    ...(seconds
-      ? {
-          seconds: seconds[index],
-          // Without the backward pass, a third of the work.
-          measuring: (validation.count / tokensPerStep(design.train)) * (seconds[index] / 3),
-        }
-      : {}),
-  }));
-  const steps = stepsOf(design, costs);
-  const runs = runsPerRow(design);
-  options.onForecast?.({
+  { planned, now, crowding }: Jobs,
+  { onForecast }: ComparisonOptions,
+): number[] {
+  const { train } = design;
+  const perStep = tokensPerStep(train);
+  const { validateEvery, validateRows, length } = train;
+  const validated = validateRows > 0 ? Math.min(validateRows * length, validation.count) : validation.count;
+  const costs = design.rows.map((row, index) => {
+    const cost = rowCost(row, train);
+    if (!speeds) return cost;
+    const seconds = quantile(speeds[index], 0.5);
+    // Without the backward pass, a third of the work.
+    const measuring = (tokens: number): number => (tokens / perStep) * (seconds / 3);
+    const validating = validateEvery > 0 ? measuring(validated) / validateEvery : 0;
+    return {
+      ...{ ...cost, seconds },
+      ...{ wall: crowding * (seconds + validating), measuring: crowding * measuring(validation.count) },
+    };
+  });
+  const steps = stepsOf(design, costs, planned);
+  onForecast?.({
     rows: design.rows.map(({ name }, index) => ({
       name,
       steps: steps[index],
-      tokens: steps[index] * tokensPerStep(design.train),
+      tokens: steps[index] * perStep,
     })),
-    runs: runs * design.rows.length,
-    ...(seconds
-      ? { seconds: runs * steps.reduce((sum, count, index) => sum + count * seconds[index], 0) }
-      : {}),
+    runs: runsPerRow(design) * design.rows.length,
+    jobs: now,
+    threads: train.threads,
+    ...(speeds ? { seconds: runSeconds(design, costs, steps, now) } : {}),
   });
   return steps;
-}
-
-interface Context {
-  readonly design: Design;
-  readonly executor: Executor;
-  readonly text: Text;
-  readonly options: ComparisonOptions;
-}
-
-/**
- * All cells, seed by seed: what else the machine does then falls on all models alike. The first seed also finds the
- * learning rate of each row.
- */
-async function runRows(steps: readonly number[], context: Context): Promise<MeasuredRow[]> {
-  const { design } = context;
-  const [first, ...others] = design.seeds;
-  const rows: { row: Row; steps: number; cells: CellResult[] }[] = [];
-  for (const [index, row] of design.rows.entries()) {
-    const best = await runBest(row, first, steps[index], context);
-    rows.push({ row, steps: steps[index], cells: [best] });
-  }
-  for (const seed of others) {
-    for (const { row, steps: count, cells } of rows) {
-      cells.push(await runOne(cellOf(design, row, seed, cells[0].learningRate, count), context));
-    }
-  }
-  return rows;
-}
-
-/** The cell with the learning rate that does best on the tuning documents. */
-async function runBest(row: Row, seed: number, steps: number, context: Context): Promise<CellResult> {
-  const { design } = context;
-  const tried: CellResult[] = [];
-  for (const rate of ratesOf(design, row)) {
-    tried.push(await runOne(cellOf(design, row, seed, rate, steps), context));
-  }
-  return tried.reduce((a, b) => (tuningLoss(b) < tuningLoss(a) ? b : a));
-}
-
-function tuningLoss({ nats }: CellResult): number {
-  return tuningDocuments(nats.length).reduce((sum, index) => sum + nats[index], 0);
-}
-
-async function runOne(cell: Cell, { executor, text, options }: Context): Promise<CellResult> {
-  const { folder, measuring = {}, signal, warn, onStep, onCell } = options;
-  const result = await runCell(cell, folder, executor, text, measuring, {
-    ...(signal ? { signal } : {}),
-    warn,
-    onStep: (metrics, steps) => onStep?.(cell, metrics, steps),
-  });
-  onCell?.(cell, result);
-  return result;
 }

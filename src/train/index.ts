@@ -22,13 +22,16 @@ export {
 } from './config.ts';
 export type { Environment } from './environment.ts';
 export { describeEnvironment } from './environment.ts';
+export { makeFolder } from './folder.ts';
 export { integerInput, numberInput } from './inputs.ts';
 export type { LoopOptions, Outcome, Validation } from './loop.ts';
 export { resume, trainRun } from './loop.ts';
+export { needsMeasuredBalance, withRatio } from './measuredBalance.ts';
 export type { MemoryPlan } from './memory.ts';
-export { checkMemory, planMemory } from './memory.ts';
+export { checkMemory, freeMemory, planMemory } from './memory.ts';
 export type { StepMetrics } from './metrics.ts';
 export { MetricsFile } from './metrics.ts';
+export { planRun } from './planRun.ts';
 export type { EvaluationConfig, ProgramConfig, TrainingPrograms } from './program.ts';
 export { buildTraining, evaluationProgram } from './program.ts';
 export type { Run } from './run.ts';

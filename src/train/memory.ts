@@ -57,7 +57,7 @@ export function checkMemory(plan: MemoryPlan, advice: string, free: number = fre
 }
 
 /** Free for this process, limits of containers included. */
-function freeMemory(): number {
+export function freeMemory(): number {
   return Math.min(availableMemory(), freemem());
 }
 
