@@ -28,27 +28,33 @@ function share(measurement, name) {
 export const mfu = (report, parts) => share(find(report, parts), 'mfu');
 export const bandwidthShare = (measurement) => share(measurement, 'bandwidthShare');
 
-/** Braid's products against oneDNN's at one precision: all of them together, and the worst. */
+/**
+ * Braid's products against oneDNN's at one precision: the time of all of them together by medians and by best runs, the
+ * worst of them, and all against packed weights.
+ */
 export function products(report) {
   const names = [...new Set(report.measurements.map(({ subject }) => subject.product))];
-  const system = (name, test) => find(report, { product: name }, ({ subject }) => test(subject.system));
+  const system = (name, test) =>
+    find(report, { product: name }, ({ subject }) => test(subject.system)).seconds;
   const pairs = names.map((name) => ({
     name,
-    own: seconds(system(name, (text) => text === 'braid')),
-    plain: seconds(system(name, (text) => text !== 'braid' && !text.endsWith('packed'))),
-    packed: seconds(system(name, (text) => text.endsWith('packed'))),
+    own: system(name, (text) => text === 'braid'),
+    plain: system(name, (text) => text !== 'braid' && !text.endsWith('packed')),
+    packed: system(name, (text) => text.endsWith('packed')),
   }));
   const total = (pick) => pairs.reduce((sum, pair) => sum + pick(pair), 0);
-  const worst = pairs.reduce((a, b) => (a.plain / a.own < b.plain / b.own ? a : b));
+  const ratio = ({ plain, own }) => median(plain) / median(own);
+  const worst = pairs.reduce((a, b) => (ratio(a) < ratio(b) ? a : b));
   return {
-    all: total(({ plain }) => plain) / total(({ own }) => own),
-    packed: total(({ packed }) => packed) / total(({ own }) => own),
-    worst: worst.plain / worst.own,
+    all: total(({ plain }) => median(plain)) / total(({ own }) => median(own)),
+    best: total(({ plain }) => Math.min(...plain)) / total(({ own }) => Math.min(...own)),
+    packed: total(({ packed }) => median(packed)) / total(({ own }) => median(own)),
+    worst: ratio(worst),
     worstName: worst.name,
   };
 }
 
-/** Braid's speed over the best of the peers that match. */
+/** Braid's speed over the best of the peers that match, and who that is. */
 export function overPeers(report, model, matches) {
   const own = find(report, { model, system: 'braid' });
   const peers = report.measurements.filter(
@@ -56,7 +62,8 @@ export function overPeers(report, model, matches) {
       subject.model === model && subject.system !== 'braid' && matches(subject.system, precision),
   );
   if (peers.length === 0) throw new Error(`no peer was measured for ${model}`);
-  return Math.min(...peers.map(seconds)) / seconds(own);
+  const best = peers.reduce((a, b) => (seconds(a) <= seconds(b) ? a : b));
+  return { ratio: seconds(best) / seconds(own), name: `${best.subject.system}, ${best.precision}` };
 }
 
 /** Time of one part of a layer over that of another, training (forward and backward). */

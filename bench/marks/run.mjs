@@ -3,12 +3,13 @@
  *
  *   npm run bench:marks -- [--python PATH]… [--only NAME,…] [--keep] [--quick] [--out FOLDER] [--page FILE]
  *
- * --python  a Python with PyTorch, for the rows that compare with it; may be given again. Without one they stay as they are.
+ * --python  a Python with PyTorch, for the rows that compare with it; the first one is compared with in all of them, those
+ *           after it in a row of their own. Without one these rows are not measured
  * --only    names of calls (see rows.mjs), or help, compile; the others are taken from the folder where they are there
- * --keep    measure only what the folder does not have yet
+ * --keep    measure only what the folder does not have yet: to go on after an interruption or a failure
  * --quick   rough peaks and few samples: to try the command. Never writes the page, unless --page names another one
  *
- * Run it on a machine that does nothing else.
+ * Says what it will take before it starts. Run it on a machine that does nothing else.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -28,7 +29,7 @@ import { parseArgs } from 'node:util';
 import { formatPercent } from '../../dist/report/format.js';
 import { markdownTable } from '../../dist/report/table.js';
 import { median } from './figures.mjs';
-import { calls, rows, timings } from './rows.mjs';
+import { calls, minutes, rows, timings } from './rows.mjs';
 
 const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
 const main = path.join(root, 'dist/cli/main.js');
@@ -55,13 +56,23 @@ if (unknown.length > 0) {
 
 mkdirSync(folder, { recursive: true });
 if (!options.keep) rmSync(path.join(folder, 'cache'), { recursive: true, force: true });
-for (const name of Object.keys(calls)) if (wanted(name)) callBench(name);
 const clocks = { help: timeHelp, compile: timeCompile };
-for (const name of timings) if (wanted(name)) write(name, clocks[name]());
+const failed = measureAll(
+  [...Object.keys(calls), ...timings].filter((name) => wanted(name) && possible(name)),
+);
 
 const table = makeTable();
 process.stdout.write(`${table}\n`);
 if (options.page !== undefined || !options.quick) writePage(options.page ?? 'docs/performance.md', table);
+
+if (failed.length > 0) {
+  tell(`Failed: ${failed.join(', ')}. Try again with --keep, which repeats only these.`);
+  process.exitCode = 1;
+}
+
+function tell(text) {
+  process.stderr.write(`${text}\n`);
+}
 
 function file(name) {
   return path.join(folder, `${name}.json`);
@@ -76,24 +87,75 @@ function write(name, value) {
   writeFileSync(file(name), `${JSON.stringify(value)}\n`);
 }
 
-function callBench(name) {
-  const python = options.python.flatMap((one) => ['--python', path.resolve(one)]);
-  if (calls[name].includes('{python}') && python.length === 0) {
-    process.stderr.write(`${name}: left out, for it needs --python\n`);
-    return;
+/** A call whose Python was not given cannot be made. */
+function possible(name) {
+  const [first, ...others] = options.python;
+  const needs = (calls[name] ?? []).includes('{others}') ? others[0] : first;
+  if (!(calls[name] ?? []).some((argument) => argument.startsWith('{')) || needs) return true;
+  tell(`${name}: left out, for it needs ${first ? 'a second' : 'a'} --python`);
+  return false;
+}
+
+/** One after the other; the names of those that failed, which cost the others nothing. */
+function measureAll(names) {
+  const total = (some) => some.reduce((sum, name) => sum + minutes[name], 0);
+  if (!options.quick)
+    tell(`${names.length} calls, about ${Math.ceil(total(names))} min on the machine of the table`);
+  return names.filter((name, index) => {
+    const left = options.quick ? '' : `, about ${Math.ceil(total(names.slice(index)))} min left`;
+    tell(`[${index + 1}/${names.length}] ${name}${left}: ${clocks[name] ? name : commandOf(name)}`);
+    const from = performance.now();
+    const reason = measure(name);
+    const took = ((performance.now() - from) / 60_000).toFixed(1);
+    tell(`${name}: ${reason === undefined ? 'measured' : `failed: ${reason}`} after ${took} min`);
+    return reason !== undefined;
+  });
+}
+
+/** The reason why it failed, or nothing. */
+function measure(name) {
+  try {
+    return clocks[name] ? write(name, clocks[name]()) : callBench(name);
+  } catch (error) {
+    return error.message;
   }
-  const given = calls[name].flatMap((argument) => (argument === '{python}' ? python : [argument]));
-  process.stderr.write(`${name}: braid bench ${given.join(' ')}\n`);
-  const rough = options.quick ? ['--quick', '--rounds', '1'] : [];
-  const all = ['bench', given[0], '--out', file(name), ...rough, ...given.slice(1)];
-  const { status } = spawnSync(process.execPath, [main, ...all], {
+}
+
+function argumentsOf(name) {
+  const python = (paths) => paths.flatMap((one) => ['--python', path.resolve(one)]);
+  const [first, ...others] = options.python;
+  return calls[name].flatMap((argument) => {
+    if (argument === '{python}') return python([first]);
+    return argument === '{others}' ? python(others) : [argument];
+  });
+}
+
+function commandOf(name) {
+  return `braid bench ${argumentsOf(name).join(' ')}`;
+}
+
+function callBench(name) {
+  const [kind, ...given] = argumentsOf(name);
+  // Commander takes the last of an option that is given twice; --set takes all that follows it.
+  const samples = kind === 'operators' ? '--samples' : '--steps';
+  const rough = options.quick ? ['--quick', '--rounds', '1', samples, '2'] : [];
+  const set = given.indexOf('--set');
+  const all = set < 0 ? [...given, ...rough] : [...given.slice(0, set), ...rough, ...given.slice(set)];
+  // The old report goes first: a call that fails must not show the figures of another.
+  rmSync(file(name), { force: true });
+  const { status, signal } = spawnSync(process.execPath, [main, 'bench', kind, '--out', file(name), ...all], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
     // Balances and lanes are measured anew: what was kept may come from a busy hour.
     env: { ...process.env, XDG_CACHE_HOME: path.join(folder, 'cache') },
   });
-  if (status !== 0)
-    process.stderr.write(`${name}: failed with status ${status}; its rows stay as they are\n`);
+  if (signal === 'SIGINT' || signal === 'SIGTERM') stop(name);
+  return status === 0 ? undefined : `status ${status ?? signal}`;
+}
+
+function stop(name) {
+  tell(`Stopped in ${name}. Go on with --keep.`);
+  process.exit(130);
 }
 
 /** Median seconds of ten starts. */
@@ -165,7 +227,7 @@ function makeTable() {
 function command(name) {
   if (name === 'help') return '`braid --help`, median of ten';
   if (name === 'compile') return '`node scripts/build-native.mjs`, in a copy';
-  const given = calls[name].map((argument) => (argument === '{python}' ? '--python PATH' : argument));
+  const given = calls[name].map((argument) => (argument.startsWith('{') ? '--python PATH' : argument));
   return `\`braid bench ${given.join(' ')}\``;
 }
 
@@ -189,5 +251,5 @@ function writePage(page, text) {
   const [from, to] = [before.indexOf(begin), before.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`${page} has no marks ${begin} and ${end}.`);
   writeFileSync(target, `${before.slice(0, from + begin.length)}\n\n${text}\n\n${before.slice(to)}`);
-  process.stderr.write(`${page}: table written\n`);
+  tell(`${page}: table written`);
 }

@@ -24,7 +24,7 @@ def read_arguments():
     parser.add_argument('--batch', type=int, default=4)
     parser.add_argument('--length', type=int, default=1024)
     parser.add_argument('--steps', type=int, default=5, help='measured steps, after --warm-up that are not counted')
-    parser.add_argument('--warm-up', type=int, default=2)
+    parser.add_argument('--warm-up', type=int, default=1)
     parser.add_argument('--threads', type=int, default=os.cpu_count())
     parser.add_argument('--scan', choices=SCANS, default='chunked')
     parser.add_argument('--check', action='store_true', help='compare the two scans and count parameters, then stop')

@@ -27,6 +27,7 @@ import {
 interface Options extends CommonOptions {
   readonly python: readonly string[];
   readonly scan: readonly string[];
+  readonly precision: readonly string[];
   readonly packages?: string;
   readonly position: number;
   readonly steps: number;
@@ -42,6 +43,12 @@ export function peersCommand(): Command {
     .option(
       '--scan <name>',
       "PyTorch's scan: chunked or recurrence; may be given again (default: chunked)",
+      several,
+      [],
+    )
+    .option(
+      '--precision <name>',
+      "PyTorch's precision: float32 or bfloat16; may be given again (default: both)",
       several,
       [],
     )
@@ -118,6 +125,9 @@ interface Chosen {
   readonly executor: Executor;
 }
 
+/** Braid's own steps in a round, at least: they are short against those of the peers, and the machine does not stand still. */
+const fewestSteps = 3;
+
 /** One optimizer step: in Braid, and in every PyTorch at both precisions. */
 function addTraining(
   { name, config, executor }: Chosen,
@@ -130,7 +140,8 @@ function addTraining(
   const subject = { model: name, what: 'training step', batch, length };
   own.push({
     subject,
-    measure: async (steps, probes) => {
+    measure: async (samples, probes) => {
+      const steps = Math.max(samples, fewestSteps);
       const gauge = await probes.product(train.precision);
       const {
         seconds,
@@ -141,9 +152,10 @@ function addTraining(
     },
   });
   const scans = options.scan.length > 0 ? options.scan : ['chunked'];
+  const precisions = options.precision.length > 0 ? options.precision : ['float32', 'bfloat16'];
   for (const [index, command] of options.python.entries()) {
     for (const scan of scans) {
-      for (const precision of ['float32', 'bfloat16']) {
+      for (const precision of precisions) {
         const given = { precision, batch, length, threads: executor.threads, scan, steps: '{samples}' };
         const which = options.python.length > 1 ? ` (${index + 1})` : '';
         peers.push({
@@ -170,6 +182,7 @@ const scripts = [
   { script: 'llamacpp_llama.mjs', system: 'node-llama-cpp', precision: 'bfloat16', what: 'prompt' },
   { script: 'llamacpp_llama.mjs', system: 'node-llama-cpp', precision: 'bfloat16', what: 'token' },
   { script: 'tfjs_llama.mjs', system: 'TensorFlow.js', precision: 'float32', what: 'prompt' },
+  { script: 'jax_llama.mjs', system: 'jax-js', precision: 'float32', what: 'prompt' },
 ] as const;
 
 /** Reading a prompt, and generating one token after it, on one row. */
