@@ -1,7 +1,6 @@
 // The scan of Mamba-2, forward. Every thread owns heads; a chunk is a few matrix products for each of them:
 //   y = d x + decay(from the start) · C S + (C Bᵀ ⊙ decays) Δx,  S ← decay(whole) · S + (Δx · decay(to the end))ᵀ B.
-#include "ssd.hpp"
-
+#include "ssdTile.hpp"
 #include "table.hpp"
 
 namespace braid::BRAID_VARIANT {
@@ -38,8 +37,7 @@ struct Work {
 };
 
 struct Outputs {
-  Sink y;
-  float *checkpoints, *state;
+  Sink y, checkpoints, state;
 };
 
 // weights[j][i] = scores[j][i] · decay from after j up to i, for the sixteen positions i from `first` on and all j ≤ i.
@@ -127,7 +125,7 @@ void chunkOfShare(const Ssd& s, const Share& share, const Chunk& chunk, const Wo
   for (int64_t head = share.firstHead; head < share.endHead; head++) {
     float* states = work.states + (head - share.firstHead) * s.stateSize();
     if (out.checkpoints) {
-      writeStates(s, states, out.checkpoints + s.statesAt(chunk.batchRow * s.chunks + chunk.index, head));
+      writeStates(s, states, out.checkpoints, s.statesAt(chunk.batchRow * s.chunks + chunk.index, head));
     }
     decays.take(s, chunk, head);
     (few ? stepsOfHead : productsOfHead)(s, chunk, decays, head, work, states, out);
@@ -142,18 +140,26 @@ void forwardShare(const Ssd& s, const Share& share, const Work& work, const Outp
   }
   for (int64_t index = 0; index < s.chunks; index++) chunkOfShare(s, share, Chunk(s, share.batchRow, index), work, out);
   for (int64_t i = 0; out.state && i < heads; i++) {
-    writeStates(s, work.states + i * s.stateSize(), out.state + s.statesAt(share.batchRow, share.firstHead + i));
+    writeStates(s, work.states + i * s.stateSize(), out.state, s.statesAt(share.batchRow, share.firstHead + i));
   }
 }
 
-void ssd(const Call& call) {
-  const Ssd s(call);
-  const Outputs out{call.out(0), call.out(1).as<float>(), call.out(2).as<float>()};
+void ssdOnVectors(const Call& call, const Ssd& s) {
+  const Outputs out{call.out(0), call.out(1), call.out(2)};
   const int64_t parts = headParts(s, call.team.size());
   call.team.split(s.batch * s.groups * parts, 1, [&](int64_t begin, int64_t end, int thread) {
     const Work work(s, call.team.scratch(thread, Work::bytes(s)));
     for (int64_t unit = begin; unit < end; unit++) forwardShare(s, Share(s, unit, parts), work, out);
   });
+}
+
+void ssd(const Call& call) {
+  const Ssd s(call);
+#if defined(BRAID_HAS_TILES)
+  onTiles(s, call.team) ? ssdOnTiles(call, s) : ssdOnVectors(call, s);
+#else
+  ssdOnVectors(call, s);
+#endif
   s.history.storeLast(call.out(3));
 }
 

@@ -103,10 +103,9 @@ inline void readStates(const Ssd& s, const Source& from, int64_t at, float* to) 
     forVectors(0, s.states, [&](int64_t n, int64_t lanes) { store(to + p * s.row + n, from.load(at + p * s.states + n, lanes)); });
   }
 }
-inline void writeStates(const Ssd& s, const float* from, float* to) {
+inline void writeStates(const Ssd& s, const float* from, const Sink& to, int64_t at) {
   for (int64_t p = 0; p < s.width; p++) {
-    forVectors(0, s.states,
-               [&](int64_t n, int64_t lanes) { storeLanes(to + p * s.states + n, load(from + p * s.row + n), lanes); });
+    forVectors(0, s.states, [&](int64_t n, int64_t lanes) { to.store(at + p * s.states + n, load(from + p * s.row + n), lanes); });
   }
 }
 

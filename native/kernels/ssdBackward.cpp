@@ -5,7 +5,7 @@
 //   dS ← decay(whole) · dS + (decay(from the start) · dY)ᵀ C.
 // The gradient of a position's decay is the sum over all pairs that it lies between, added up pair by pair: differences of
 // running sums would lose it to rounding.
-#include "ssdBackward.hpp"
+#include "ssdBackwardTile.hpp"
 #include "table.hpp"
 
 namespace braid::BRAID_VARIANT {
@@ -164,7 +164,7 @@ void backwardHead(const Ssd& s, const Chunk& chunk, const Decays& decays, int64_
     const float dRaw = (dDelta[t] + dLog[t] * decay) * decays.slope[t];
     dALog += dLog[t] * decays.delta[t] * decay;
     dBias += dRaw;
-    if (g.dDt) g.dDt[(chunk.token(s) + t) * s.heads + head] = dRaw;
+    if (g.dDt) g.dDt.put((chunk.token(s) + t) * s.heads + head, dRaw);
   }
   sums.aLog += dALog;
   sums.dtBias += dBias;
@@ -226,7 +226,7 @@ void backwardShare(const Ssd& s, const Share& share, const SsdGradients& g, cons
     chunkOfShare(s, share, Chunk(s, share.batchRow, index), g, work);
   }
   for (int64_t i = 0; g.dState && i < heads; i++) {
-    writeStates(s, work.dStates + i * s.stateSize(), g.dState + s.statesAt(share.batchRow, share.firstHead + i));
+    writeStates(s, work.dStates + i * s.stateSize(), g.dState, s.statesAt(share.batchRow, share.firstHead + i));
   }
 }
 
@@ -270,6 +270,12 @@ void ssdBackward(const Call& call) {
   g.dB = dB && parts > 1 ? shares : dB;
   g.dC = dC && parts > 1 ? shares + parts * size : dC;
   call.team.split(s.batch * s.groups * parts, 1, [&](int64_t begin, int64_t end, int thread) {
+#if defined(BRAID_HAS_TILES)
+    if (g.dy && onTiles(s, call.team)) {
+      std::byte* memory = call.team.scratch(thread, BackwardTileWork::bytes(s));
+      return ssdBackwardOnTiles(s, g, memory, begin, end, parts);
+    }
+#endif
     const BackwardWork work(s, static_cast<bool>(g.dy), call.team.scratch(thread, BackwardWork::bytes(s)));
     for (int64_t unit = begin; unit < end; unit++) backwardShare(s, Share(s, unit, parts), g, work);
   });

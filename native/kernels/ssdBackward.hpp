@@ -11,8 +11,7 @@ struct HeadSums {
 
 struct SsdGradients {
   Source checkpoints, dy, dNext;
-  Sink dx;
-  float *dDt, *dState;
+  Sink dx, dDt, dState;
   HeadSums* sums;      // [B, H]
   float *dB, *dC;      // [parts, B, L, G, N]: where a group's heads are cut into parts, each has sums of its own
   int64_t rowsOfPart;  // numbers of one part
@@ -22,8 +21,8 @@ struct SsdGradients {
         dy(optional(call, 11)),
         dNext(optional(call, 12)),
         dx(call.out(0)),
-        dDt(call.out(1).as<float>()),
-        dState(call.out(7).as<float>()),
+        dDt(call.out(1)),
+        dState(call.out(7)),
         sums(reinterpret_cast<HeadSums*>(call.workspace)),
         dB(nullptr),
         dC(nullptr),

@@ -130,6 +130,8 @@ function scan(): OperationCase[] {
     { length: 33, heads: 4, width: 24, groups: 2, states: 20, chunk: 16 },
     { length: 70, heads: 5, width: 16, groups: 1, states: 16, chunk: 64 },
     { length: 100, heads: 2, width: 33, groups: 1, states: 32, chunk: 40 },
+    { length: 83, heads: 6, width: 40, groups: 1, states: 48, chunk: 32 },
+    { length: 75, heads: 2, width: 64, groups: 2, states: 16, chunk: 70 },
   ];
   return sizes.flatMap(({ length, heads, width, groups, states, chunk }, size) =>
     historiesFor(size, length).flatMap(({ title, documents, state, document }, index): OperationCase[] => {
