@@ -1,6 +1,7 @@
 // A team is the share of the thread pool on which a kernel runs. All partitions depend on sizes and team size only, so
-// that the same program on the same number of threads gives the same bits.
+// that the same program on the same number of threads gives the same bits; which thread does which piece may differ.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -53,6 +54,23 @@ class Team {
       if (end > count) end = count;
       if (begin < end) body(begin, end, thread);
     });
+  }
+
+  // Runs body(begin, end, thread) for [0, count) in pieces of `grain` (but for the last), each by the thread that is free
+  // next: threads are not equally fast where cores differ or others use them. For pieces whose results do not depend on
+  // who computes them; sums over a thread's pieces belong into split().
+  template <typename Body>
+  void share(int64_t count, int64_t grain, const Body& body) {
+    const int64_t pieces = (count + grain - 1) / grain;
+    std::atomic<int64_t> next{0};
+    const auto work = [&](int thread) {
+      for (int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
+        const int64_t begin = piece * grain, end = begin + grain < count ? begin + grain : count;
+        body(begin, end, thread);
+      }
+    };
+    if (pieces <= 1 || size() == 1) work(0);
+    else run(work);
   }
 };
 

@@ -18,6 +18,21 @@ struct GemmSide {
 inline GemmSide rowsOf(const GemmOperand& a) { return {a.data, a.dtype, a.stride, !a.transposed}; }
 inline GemmSide columnsOf(const GemmOperand& b) { return {b.data, b.dtype, b.stride, b.transposed}; }
 
+// Some rows of a as the inner kernel reads them. The members other than `data` are for the matrix unit.
+struct LeftPanel {
+  const float* data;
+  int64_t rowBytes = 0, stepBytes = 0;  // from one row, and from one step of k, to the next
+};
+
+// What is fetched while a tile is computed: the lines of c that the next tile goes to (`rows` rows, each with one at its
+// start and one `second` bytes on), and some rows of the next panel of a, step by step.
+struct Ahead {
+  const char* at = nullptr;
+  int64_t rows = 0, stride = 0, second = 0;
+  const char* left = nullptr;
+  int64_t leftRows = 0;
+};
+
 #if defined(__AVX512F__)
 inline void transpose(f32x16 (&r)[16]) {
   f32x16 t[16];

@@ -62,6 +62,7 @@ template <typename LeftUnits, typename RightUnits>
 struct RegisterTiling {
   static constexpr int kRows = kTileRows;
   static constexpr int kColumns = kTileColumns;
+  static constexpr int64_t kUnitsPerStep = 1;
   static constexpr int64_t kUnitsPerBlock = 384;  // of k: a panel of b stays in the first-level cache
 
   static int64_t unitsOf(int64_t k) { return (k + LeftUnits::kPerUnit - 1) / LeftUnits::kPerUnit; }
@@ -74,13 +75,19 @@ struct RegisterTiling {
     packPanels<RightUnits, kColumns>(b, column, columns, k0, k, unitsOf(k), out);
   }
 
+  // Panels of a are always packed.
+  static constexpr bool readsInPlace(const GemmSide&, int64_t) { return false; }
+  static LeftPanel panelInPlace(const GemmSide&, int64_t, int64_t) { return {nullptr}; }
+  static LeftPanel packedPanel(const float* packed) { return {packed}; }
+
   static constexpr bool kInPlace = false;  // tiles pass through memory of their own before they reach c
 
   // Around the tiles of one thread.
   struct Session {};
 
   // The smallest compiled kernel that covers `rows`.
-  static void multiply(int64_t rows, int64_t units, const float* a, const float* b, float* out) {
+  static void multiply(int64_t rows, int64_t units, const LeftPanel& left, const float* b, const Ahead&, float* out) {
+    const float* a = left.data;
     constexpr int kQuarter = (kRows + 3) / 4, kHalf = (kRows + 1) / 2, kMost = kQuarter + kHalf;
     if (rows > kMost) return multiplyTile<LeftUnits, kRows>(units, a, b, out);
     if (rows > kHalf) return multiplyTile<LeftUnits, kMost>(units, a, b, out);

@@ -8,7 +8,7 @@
 
 namespace braid::BRAID_VARIANT {
 
-#define BRAID_TILES __attribute__((target("amx-tile,amx-bf16")))
+#define BRAID_TILES __attribute__((target("amx-tile,amx-bf16,prfchw")))
 
 struct TileTiling {
   static constexpr int kRows = 32;  // two registers down, two across: four hold the sums, two each operand
@@ -55,6 +55,14 @@ struct TileTiling {
     packPanels<PairUnits, kColumns>(b, column, columns, k0, k, unitsOf(k), out);
   }
 
+  // Rows whose elements are neighbours are what the registers load; what is past the end of k would be loaded with them.
+  static bool readsInPlace(const GemmSide& a, int64_t k) { return a.kContiguous && k % (2 * kUnitsPerStep) == 0; }
+  static LeftPanel panelInPlace(const GemmSide& a, int64_t row, int64_t k0) {
+    const bfloat16* at = static_cast<const bfloat16*>(a.data) + row * a.stride + k0;
+    return {reinterpret_cast<const float*>(at), a.stride * 2, 64};
+  }
+  static LeftPanel packedPanel(const float* packed) { return {packed, 64, kRows * 64}; }
+
   struct Shape {
     uint8_t palette, startRow, reserved[14];
     uint16_t bytesPerRow[16];
@@ -73,10 +81,11 @@ struct TileTiling {
   };
 
   static constexpr bool kInPlace = true;
+  static constexpr int kRightStride = kColumns * sizeof(float);
 
   // A whole tile straight into c, whose old content is added where `adds`.
-  BRAID_TILES static void multiplyInPlace(int64_t units, const float* a, const float* b, float* c, int64_t stride,
-                                          bool adds) {
+  BRAID_TILES static void multiplyInPlace(int64_t units, const LeftPanel& a, const float* b, const Ahead& ahead,
+                                          float* c, int64_t stride, bool adds) {
     const int64_t bytes = stride * static_cast<int64_t>(sizeof(float));
     float* lower = c + kWidth * stride;
     asm volatile("" ::: "memory");
@@ -91,52 +100,61 @@ struct TileTiling {
       _tile_zero(2);
       _tile_zero(3);
     }
-    addProducts(units, a, b);
+    addProducts(units, a, b, ahead);
     _tile_stored(0, c, bytes);
     _tile_stored(1, c + kWidth, bytes);
     _tile_stored(2, lower, bytes);
     _tile_stored(3, lower + kWidth, bytes);
   }
 
-  // Registers 0 to 3, a square of two by two, += panel a times panel b.
-  BRAID_TILES static inline void addProducts(int64_t units, const float* a, const float* b) {
-    constexpr int kLeftStride = kUnitsPerStep * sizeof(float);
-    constexpr int kRightStride = kColumns * sizeof(float);
+  // Registers 0 to 3, a square of two by two, += panel a times panel b. Meanwhile `ahead` is fetched: tiles are stored
+  // into lines that nobody has read, and rows far apart are no stream that the core would follow by itself.
+  BRAID_TILES static inline void addProducts(int64_t units, const LeftPanel& left, const float* b, const Ahead& ahead) {
+    const char *a = reinterpret_cast<const char*>(left.data), *line = ahead.at, *below = ahead.left;
+    const int64_t rowBytes = left.rowBytes, lower = kWidth * rowBytes;
+    const int64_t rowsPerStep = (kRows * kUnitsPerStep + units - 1) / units;
+    int64_t rows = ahead.rows;
     for (int64_t u = 0; u < units; u += kUnitsPerStep) {
-      _tile_loadd(4, a, kLeftStride);
+      for (int64_t r = 0; r < rowsPerStep && rows > 0; r++, rows--, line += ahead.stride) {
+        __builtin_prefetch(line, 1);
+        __builtin_prefetch(line + ahead.second, 1);
+      }
+      for (int64_t r = 0; r < ahead.leftRows; r++) __builtin_prefetch(below + r * rowBytes, 0, 2);
+      below += 64;
+      _tile_loadd(4, a, rowBytes);
       _tile_loadd(6, b, kRightStride);
       _tile_loadd(7, b + kWidth, kRightStride);
-      _tile_loadd(5, a + kWidth * kUnitsPerStep, kLeftStride);
+      _tile_loadd(5, a + lower, rowBytes);
       _tile_dpbf16ps(0, 4, 6);
       _tile_dpbf16ps(1, 4, 7);
       _tile_dpbf16ps(2, 5, 6);
       _tile_dpbf16ps(3, 5, 7);
-      a += kRows * kUnitsPerStep;
+      a += left.stepBytes;
       b += kColumns * kUnitsPerStep;
     }
   }
 
-  BRAID_TILES static void multiply(int64_t rows, int64_t units, const float* a, const float* b, float* out) {
-    constexpr int kLeftStride = kUnitsPerStep * sizeof(float);
-    constexpr int kRightStride = kColumns * sizeof(float);
+  BRAID_TILES static void multiply(int64_t rows, int64_t units, const LeftPanel& left, const float* b, const Ahead& ahead,
+                                   float* out) {
     // The compiler does not see which memory the loads below read; everything stored before must be there.
     asm volatile("" ::: "memory");
     _tile_zero(0);
     _tile_zero(1);
     if (rows <= kWidth) {
+      const char* a = reinterpret_cast<const char*>(left.data);
       for (int64_t u = 0; u < units; u += kUnitsPerStep) {
-        _tile_loadd(4, a, kLeftStride);
+        _tile_loadd(4, a, left.rowBytes);
         _tile_loadd(6, b, kRightStride);
         _tile_loadd(7, b + kWidth, kRightStride);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
-        a += kRows * kUnitsPerStep;
+        a += left.stepBytes;
         b += kColumns * kUnitsPerStep;
       }
     } else {
       _tile_zero(2);
       _tile_zero(3);
-      addProducts(units, a, b);
+      addProducts(units, left, b, ahead);
       _tile_stored(2, out + kWidth * kColumns, kRightStride);
       _tile_stored(3, out + kWidth * kColumns + kWidth, kRightStride);
     }

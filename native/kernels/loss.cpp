@@ -116,7 +116,7 @@ void forChunks(const Loss& l, Team& team, const PerToken& perToken, const PerChu
   for (int64_t first = 0; first < l.tokens; first += l.chunk) {
     const int64_t count = l.tokens - first < l.chunk ? l.tokens - first : l.chunk;
     l.computeLogits(team, first, count);
-    team.split(count, 1, [&](int64_t begin, int64_t end, int) {
+    team.share(count, 8, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; i++) {
         capLogits(l.logits + i * l.stride, l.vocabulary, l.cap);
         perToken(first + i, l.logits + i * l.stride);
