@@ -8,6 +8,7 @@ import { formatCount } from '../report/format.ts';
 import {
   createRun,
   describeEnvironment,
+  lockRun,
   openRun,
   type Run,
   resume,
@@ -125,6 +126,15 @@ function openText(data: TextChoice): Text {
 }
 
 async function work(run: Run, text: Text, options: Options): Promise<void> {
+  const unlock = lockRun(run);
+  try {
+    await trainFrom(run, text, options);
+  } finally {
+    unlock();
+  }
+}
+
+async function trainFrom(run: Run, text: Text, options: Options): Promise<void> {
   const { train } = run.config;
   const { executor } = openExecutor(train);
   const session = openSession(run.config, executor, text);

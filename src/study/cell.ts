@@ -14,6 +14,7 @@ import {
   createRun,
   describeEnvironment,
   isRun,
+  lockRun,
   openRun,
   resume,
   tokensPerStep,
@@ -103,6 +104,28 @@ export async function runCell(
   // Figures of another text, or of other questions, are not those that were asked for.
   const asked = JSON.stringify([text.train.fingerprint, text.validation.fingerprint, measuring]);
   if (known?.asked === asked) return known;
+  const unlock = lockRun(run);
+  try {
+    return await trainAndMeasure({ cell, run, executor, text, measuring, hooks, asked, known });
+  } finally {
+    unlock();
+  }
+}
+
+interface CellWork {
+  readonly cell: Cell;
+  readonly run: Run;
+  readonly executor: Executor;
+  readonly text: Text;
+  readonly measuring: Measuring;
+  readonly hooks: CellHooks;
+  readonly asked: string;
+  /** Figures of something else. */
+  readonly known: CellResult | undefined;
+}
+
+async function trainAndMeasure(work: CellWork): Promise<CellResult> {
+  const { cell, run, executor, text, measuring, hooks, asked, known } = work;
   const counted = resetPeakMemory();
   const session = openSession(run.config, executor, text);
   const { trainer } = session;
@@ -124,7 +147,9 @@ export async function runCell(
       peakMemoryBytes: memory,
       ...(await measure(run.config, executor, trainer.store, text, measuring, hooks)),
     };
-    await writeFileAtomically(join(own, file), (handle) => handle.write(Buffer.from(JSON.stringify(result))));
+    await writeFileAtomically(join(run.folder, file), (handle) =>
+      handle.write(Buffer.from(JSON.stringify(result))),
+    );
     return result;
   } catch (error) {
     if (!hooks.signal?.aborted || error instanceof BraidError) throw error;

@@ -11,9 +11,9 @@ import type { CellReply, CellRequest } from './cellMessages.ts';
 type Work = Exclude<CellRequest, { kind: 'stop' }>;
 
 // Ctrl-C reaches every process of a terminal. The one that gives the orders decides what happens then; without it there
-// is nothing left to do.
+// is nothing left to do, and `process.exit` would wait for the step at hand.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
-process.on('disconnect', () => process.exit());
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
 let stop = new AbortController();
 process.on('message', (request: CellRequest) => {

@@ -35,7 +35,7 @@ export { planRun } from './planRun.ts';
 export type { EvaluationConfig, ProgramConfig, TrainingPrograms } from './program.ts';
 export { buildTraining, evaluationProgram } from './program.ts';
 export type { Run } from './run.ts';
-export { createRun, isRun, openRun, requireNoRun, writeEnvironment } from './run.ts';
+export { createRun, isRun, lockRun, openRun, requireNoRun, writeEnvironment } from './run.ts';
 export type { Schedule } from './schedule.ts';
 export { learningRate } from './schedule.ts';
 export type { SettleOptions } from './settle.ts';

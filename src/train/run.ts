@@ -13,6 +13,7 @@ import { absoluteTokenizer, tokenizerOf } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import { fileError, writeFileAtomically } from '../models/atomicFile.ts';
 import { readConfigText } from '../models/configText.ts';
+import { lockFolder } from '../models/folderLock.ts';
 import { CheckpointFolder } from './checkpoint.ts';
 import type { DataConfig, FrozenRunConfig } from './config.ts';
 import { asFrozen, parseRunConfig } from './config.ts';
@@ -84,6 +85,18 @@ export function openRun(folder: string): Run {
   }
   const { value, locate } = readConfigText(text, path);
   return opened(folder, asFrozen(parseRunConfig(value, path, locate), path));
+}
+
+/**
+ * Keeps others from training the run until the returned function is called: two that write one folder would spoil it.
+ * A run that another process trains is a `BraidError('usage')`.
+ */
+export function lockRun({ folder }: Run): () => void {
+  return lockFolder(folder, {
+    file: 'train.lock',
+    name: 'training',
+    advice: 'give this one a folder of its own with --out',
+  });
 }
 
 export function isRun(folder: string): boolean {

@@ -159,6 +159,49 @@ describe.skipIf(!built)('a run', { timeout: 240_000 }, () => {
     expect(newest(signal)).toBe(losses(signal).length);
   });
 
+  it.skipIf(!addon)(
+    'leaves at once on a second Ctrl-C, in the middle of a long step, without saving',
+    async () => {
+      const long = ['train.batch=512', 'train.length=512', 'train.checkpointEvery=0'];
+      const { child, ended } = train(run('run.yaml'), '--out', run('twice'), ...long);
+      let told = '';
+      child.stderr?.on('data', (data) => {
+        told += data;
+      });
+      await until(() => existsSync(join(run('twice'), 'environment.json')));
+      await wait(1000);
+      child.kill('SIGINT');
+      await until(() => /Once more leaves at once/.test(told));
+      const begin = performance.now();
+      child.kill('SIGINT');
+      const { code, signal } = await ended;
+      const seconds = (performance.now() - begin) / 1000;
+      expect([code, signal]).toEqual([null, 'SIGINT']);
+      expect(seconds).toBeLessThan(1);
+      expect(newest('twice')).toBe(0);
+      // What the process left behind is in nobody's way.
+      const again = train('--resume', run('twice'));
+      await until(() => existsSync(join(run('twice'), 'train.lock')) && again.child.exitCode === null);
+      again.child.kill('SIGKILL');
+      expect((await again.ended).errors).not.toMatch(/at work/);
+    },
+  );
+
+  it('is trained by one process at a time', async () => {
+    const { child, ended } = train(run('run.yaml'), '--out', run('locked'));
+    await until(() => newest('locked') > 0);
+    const second = await train('--resume', run('locked')).ended;
+    expect(second.code).toBe(1);
+    expect(second.errors).toMatch(/Another training \(process \d+\) is at work in .*locked'.*train\.lock/);
+    child.kill('SIGKILL');
+    await ended;
+    const step = newest('locked') + 1;
+    const later = await train('--resume', run('locked'), '--until', String(step)).ended;
+    expect(later.code, later.errors).toBe(0);
+    expect(losses('locked')).toHaveLength(step);
+    expect(existsSync(join(run('locked'), 'train.lock'))).toBe(false);
+  });
+
   it('that runs out of room says so, loses nothing and goes on later', async () => {
     expect((await train(run('run.yaml'), '--out', run('full'), '--until', '3').ended).code).toBe(0);
     const { code, errors } = await start(['train', '--resume', run('full')], 40).ended;

@@ -6,6 +6,7 @@ import { copyFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { BraidError } from '../../graph/index.ts';
 import { fileError } from '../../models/atomicFile.ts';
+import { lockFolder } from '../../models/folderLock.ts';
 import { isBlank, pieceBytes } from '../corpora.ts';
 import type { Format, InputFile } from '../sources/files.ts';
 import { findInputs } from '../sources/files.ts';
@@ -15,7 +16,6 @@ import { batchOf, type EncodedBatch, tokenArray } from './encode.ts';
 import type { Encoders } from './encoders.ts';
 import { openEncoders } from './encoders.ts';
 import { ShardWriter, widthFor } from './format.ts';
-import { lockFolder } from './lock.ts';
 import {
   type Manifest,
   manifestFormat,
@@ -85,7 +85,11 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
   }
   // An input without text is found before a folder is made.
   const counted = before ? undefined : await count(files, settings, options);
-  const unlock = lockFolder(options.folder);
+  const unlock = lockFolder(options.folder, {
+    file: 'prepare.lock',
+    name: 'preparation',
+    advice: 'choose another folder',
+  });
   try {
     return await goOn(files, settings, tokenizer, counted, options);
   } finally {
