@@ -136,7 +136,7 @@ async function run(folder: string, options: Options): Promise<void> {
       );
     }
     const json = `${JSON.stringify({ model: folder, ...(options.weights ? { weights: options.weights } : {}), results }, null, 2)}\n`;
-    process.stdout.write(options.json ? json : table(results));
+    process.stdout.write(options.json ? json : table(results, options.weights));
   } catch (error) {
     if (!interruption.signal.aborted) throw error;
     throw new BraidError('interrupted', 'Stopped before all tasks were done.', { cause: error });
@@ -204,7 +204,7 @@ function texts({ model, run }: Opened, { text }: Options): readonly Document[] {
   return documentsOf(loadText(run.config.data).validation, model.tokenizer);
 }
 
-function table(results: readonly TaskResult[]): string {
+function table(results: readonly TaskResult[], weights: WeightFormat | undefined): string {
   const rows = results.flatMap(({ task, examples, figures }) =>
     figures.map(({ metric, value, standardError, chance }, index) => [
       index === 0 ? task : '',
@@ -224,6 +224,9 @@ function table(results: readonly TaskResult[]): string {
     { title: 'chance', ...right },
     { title: 'examples', ...right },
   ];
-  const notes = results.flatMap(({ task, notes }) => notes.map((note) => `${task}: ${note}`));
+  const notes = [
+    ...(weights ? [`Weights rounded to ${weights} first, as generate reads them.`] : []),
+    ...results.flatMap(({ task, notes }) => notes.map((note) => `${task}: ${note}`)),
+  ];
   return `${textTable(columns, rows)}\n\n${notes.join('\n')}\n`;
 }

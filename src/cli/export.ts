@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { sharedTokenizer, tokenizerOf } from '../data/index.ts';
 import { BraidError } from '../graph/index.ts';
 import type { ExportType } from '../models/index.ts';
 import {
@@ -52,6 +53,7 @@ async function run(folder: string, { to, out, dtype, shard }: Options): Promise<
   const family = findExportFamily(to);
   const opened = openRun(folder);
   const expressed = express(opened.config.model, family);
+  const tokenizer = sharedTokenizer(tokenizerOf(opened.config.data));
   const checkpoint = newest(opened.checkpoints.list(), folder);
   const file = await SafetensorsFile.open(join(checkpoint.folder, 'parameters.safetensors'));
   try {
@@ -60,10 +62,12 @@ async function run(folder: string, { to, out, dtype, shard }: Options): Promise<
       dtype,
       shardBytes: shard,
       keep: imported(folder),
+      files: tokenizer.files,
     });
     process.stdout.write(
       `Step ${checkpoint.step} of ${folder} is written as ${family.name}, ${dtype}, to ${out}: config.json and ` +
-        `${names.length === 1 ? names[0] : `${names.length} files of weights with their index`}.\n`,
+        `${names.length === 1 ? names[0] : `${names.length} files of weights with their index`}. ` +
+        `${tokenizer.note}\n`,
     );
   } finally {
     await file.close();

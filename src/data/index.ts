@@ -22,5 +22,7 @@ export type { Text, TextChoice } from './text.ts';
 export { loadText } from './text.ts';
 export type { Tokenizer } from './tokenizer.ts';
 export { absoluteTokenizer, byteTokenizer, findTokenizer } from './tokenizer.ts';
+export type { SharedTokenizer } from './tokenizers/sharedTokenizer.ts';
+export { sharedTokenizer } from './tokenizers/sharedTokenizer.ts';
 export type { TrainTokenizerOptions, TrainTokenizerProgress } from './tokenizers/trainTokenizer.ts';
 export { trainTokenizer, writeTrainedTokenizer } from './tokenizers/trainTokenizer.ts';

@@ -4,6 +4,7 @@ import { writeFileAtomically } from '../../models/atomicFile.ts';
 import type { InputFile } from '../sources/files.ts';
 import { pieces } from '../sources/pieces.ts';
 import { characterOfByte } from './byteAlphabet.ts';
+import { byteLevelFile, separatorName } from './byteLevelFile.ts';
 import { bytesOf, textOf } from './losslessText.ts';
 import { type LearnedMerge, trainBpe } from './trainBpe.ts';
 import { gpt2Words, splitWords, wordPattern } from './words.ts';
@@ -26,7 +27,6 @@ export interface TrainTokenizerProgress {
   readonly total: number;
 }
 
-const separatorName = '<|endoftext|>';
 const separator = 0;
 const firstByte = 1;
 const firstMerge = firstByte + 256;
@@ -108,36 +108,6 @@ function count(found: readonly string[], words: Map<string, number>): void {
 function tokenizerJson(learned: readonly LearnedMerge[]): unknown {
   const names = [separatorName, ...characterOfByte];
   for (const { left, right } of learned) names.push(names[left] + names[right]);
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: [
-      {
-        id: separator,
-        content: separatorName,
-        single_word: false,
-        lstrip: false,
-        rstrip: false,
-        normalized: false,
-        special: true,
-      },
-    ],
-    normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
-    post_processor: null,
-    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: Object.fromEntries(names.map((name, id) => [name, id])),
-      merges: learned.map(({ left, right }) => `${names[left]} ${names[right]}`),
-    },
-  };
+  const merges = learned.map(({ left, right }) => [names[left], names[right]] as const);
+  return byteLevelFile({ names, separator, merges });
 }

@@ -22,6 +22,8 @@ export interface ExportOptions {
   readonly shardBytes: number;
   /** A `config.json` that the model came from: what it says beside the architecture, such as token ids, is kept. */
   readonly keep?: Json;
+  /** Further files of the folder, by name, such as those of its tokenizer. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** Keys that say nothing about the function that a model is. */
@@ -56,6 +58,9 @@ export async function writeFolder(
     const total = tensors.reduce((sum, { shape }) => sum + bytesOf(shape, options.dtype), 0);
     const index = { metadata: { total_size: total }, weight_map: Object.fromEntries(weights) };
     await writeJson(join(folder, 'model.safetensors.index.json'), index);
+  }
+  for (const [name, content] of Object.entries(options.files ?? {})) {
+    await writeFileAtomically(join(folder, name), (file) => file.write(Buffer.from(content)));
   }
   const kept = Object.fromEntries(Object.entries(options.keep ?? {}).filter(([key]) => inert.test(key)));
   await writeJson(join(folder, 'config.json'), { ...kept, ...json, torch_dtype: options.dtype });
