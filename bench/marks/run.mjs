@@ -231,7 +231,7 @@ function command(name) {
   return `\`braid bench ${given.join(' ')}\``;
 }
 
-/** Where and when, and the peaks of the call whose MFU is shown. */
+/** Where and when, and the ceilings of the call whose MFU is shown. */
 function note(reports) {
   const report = reports.train ?? Object.values(reports).find((one) => one?.machine);
   if (!report) return 'Nothing was measured yet.';
@@ -239,7 +239,8 @@ function note(reports) {
   const tera = (peak) => `${(peak.flopsPerSecond / 1e12).toFixed(3)} TFLOP/s (${peak.source})`;
   return (
     `Measured on ${created.slice(0, 10)}: ${environment.cpu}, ${environment.threads} threads, ${environment.isa ?? 'no'} kernels, ` +
-    `Node ${environment.node}${environment.git ? `, revision ${environment.git.slice(0, 10)}` : ''}. Peaks: bfloat16 ` +
+    `Node ${environment.node}${environment.git ? `, revision ${environment.git.slice(0, 10)}` : ''}. Shares are of what probes right ` +
+    'before and right after each sample gave, not of these ceilings, the best of the call: bfloat16 ' +
     `${tera(machine.peaks.bfloat16)}, float32 ${tera(machine.peaks.float32)}, memory ` +
     `${(machine.bandwidth.read / 1e9).toFixed(1)} GB/s read. Batch 4 × 1024 and vocabulary 65,536 unless said.`
   );

@@ -3,6 +3,7 @@
  * prompt) with everything before it in its states. Weights are one constant and states are zero: neither changes the work.
  */
 import type { StateBinding } from '../blocks/index.ts';
+import type { Program } from '../compiler/index.ts';
 import { compile, graphCost, lowerPrecision, optimize } from '../compiler/index.ts';
 import { Graph } from '../graph/index.ts';
 import { logitsOf } from '../models/head.ts';
@@ -30,6 +31,8 @@ export interface GenerationSubject {
   readonly tokens: number;
   /** Position of the first of them. */
   readonly position: number;
+  /** Branches of a block at the same time, each on its share of the threads. */
+  readonly lanes?: boolean;
 }
 
 export interface GenerationBench {
@@ -50,6 +53,7 @@ export interface GenerationBenchResult {
 }
 
 export interface StepVisit extends Samples {
+  readonly program: Program;
   readonly work: Work;
   readonly memory: NonNullable<Measurement['memory']>;
   readonly recorder?: ProfileRecorder;
@@ -101,6 +105,8 @@ export interface StepOptions {
   readonly profile?: boolean;
   /** Probes the machine around the samples. */
   readonly gauge?: Gauge;
+  /** Told of every sample, and of every run in which calls were timed. */
+  readonly observe?: (statistics: RunStatistics) => void;
 }
 
 /** Opens the step, measures it after a warm-up, and closes it. */
@@ -108,7 +114,7 @@ export async function measureStep(
   subject: GenerationSubject,
   executor: Executor,
   samples: number,
-  { profile = false, gauge }: StepOptions = {},
+  { profile = false, gauge, observe }: StepOptions = {},
 ): Promise<StepVisit> {
   const { program, parameters, shadows, states, modelFlops } = stepProgram(subject, executor.threads);
   const planned = planMemory([program]);
@@ -128,13 +134,19 @@ export async function measureStep(
       return { wall: (performance.now() - begin) / 1000, statistics };
     };
     for (let turn = 0; turn < warmup; turn++) await step();
-    const taken = await takeSamples(samples, gauge, async () => (await step()).wall);
+    const taken = await takeSamples(samples, gauge, async () => {
+      const { wall, statistics } = await step();
+      observe?.(statistics);
+      return wall;
+    });
     const recorder = profile ? new ProfileRecorder(program) : undefined;
     for (let turn = 0; recorder && turn < profiledRuns; turn++) {
       const { wall, statistics } = await step({ profile: true });
       recorder.add(statistics, wall);
+      observe?.(statistics);
     }
     return {
+      program,
       ...taken,
       work: { tokens: subject.batch * subject.tokens, modelFlops, ...workOf([program]) },
       memory: {
@@ -151,7 +163,8 @@ export async function measureStep(
 }
 
 /** Reads `tokens` tokens of each row at the position and gives the logits after the last, as generation does. */
-function stepProgram({ model, precision, batch, tokens, position }: GenerationSubject, threads: number) {
+function stepProgram(subject: GenerationSubject, threads: number) {
+  const { model, precision, batch, tokens, position, lanes = false } = subject;
   const graph = new Graph();
   const built = buildModel(graph, model, {
     batch,
@@ -168,7 +181,7 @@ function stepProgram({ model, precision, batch, tokens, position }: GenerationSu
   const modelFlops = graphCost(graph).model;
   const lowered = precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
   return {
-    program: compile(optimize(lowered, precision), { name: `step at ${position}`, threads }),
+    program: compile(optimize(lowered, precision), { name: `step at ${position}`, threads, lanes }),
     parameters: built.parameters,
     shadows: built.parameters.filter(({ name }) => lowered.findSource('shadow', name)),
     states: built.states,

@@ -3,13 +3,14 @@
  * calls one after the other, and whole steps with and without lanes, in turn.
  */
 import type { Program } from '../compiler/index.ts';
-import type { RunStatistics } from '../runtime/index.ts';
+import type { Executor, RunStatistics } from '../runtime/index.ts';
 import { Trainer, tokensPerStep } from '../train/index.ts';
 import { laneBalance } from '../train/lanes.ts';
+import { type GenerationSubject, gaugeOf, measureStep } from './generate.ts';
 import type { Effort, Machine } from './machine.ts';
-import type { Measurement } from './measurement.ts';
+import type { Measurement, Subject } from './measurement.ts';
 import type { OneDnn } from './onednn.ts';
-import { type Gauge, joinSamples, type Probes, type Samples, takeSamples } from './probes.ts';
+import { joinSamples, type Probes, type Samples, takeSamples } from './probes.ts';
 import { inRounds, shareSamples } from './rounds.ts';
 import { quantile, spread, sum } from './statistics.ts';
 import { randomText, type TrainingSubject, trainingWork } from './train.ts';
@@ -29,19 +30,28 @@ export interface GroupTimes {
 }
 
 export interface LaneMeasurement {
-  readonly subject: TrainingSubject['subject'];
+  readonly subject: Subject;
   readonly groups: readonly GroupTimes[];
   /** Median step without lanes over the median step with them: above 1 lanes win. */
   readonly speedup: number;
 }
 
+/** What lanes are tried on: steps of training, or of generation. */
+export interface LaneSubject {
+  readonly subject: Subject;
+  readonly precision: string;
+  readonly executor: Executor;
+  /** Opens it in lanes or without, takes the samples, and closes it. */
+  visit(lanes: boolean, samples: number, probes: Probes, onStep: () => void): Promise<LaneVisit>;
+}
+
 export interface LaneBench {
-  readonly subjects: readonly TrainingSubject[];
+  readonly subjects: readonly LaneSubject[];
   readonly steps: number;
   readonly rounds: number;
   readonly effort?: Effort | undefined;
   readonly peer?: OneDnn | undefined;
-  readonly onStep?: () => void;
+  readonly onStep: () => void;
 }
 
 export interface LaneBenchResult {
@@ -51,14 +61,12 @@ export interface LaneBenchResult {
   readonly lanes: readonly LaneMeasurement[];
 }
 
-interface Visit {
+export interface LaneVisit {
   readonly program: Program;
   readonly work: Measurement['work'];
   readonly samples: Samples;
   readonly runs: readonly RunStatistics[];
 }
-
-const warmup = 1;
 
 export async function benchLanes(bench: LaneBench): Promise<LaneBenchResult> {
   const { subjects, rounds, effort, peer } = bench;
@@ -67,10 +75,10 @@ export async function benchLanes(bench: LaneBench): Promise<LaneBenchResult> {
   const { machine, results } = await inRounds(
     { rounds, executor, effort, peer },
     subjects.flatMap((subject) =>
-      [true, false].map((lanes) => async (round: number, probes: Probes) => {
-        const gauge = await probes.product(subject.train.precision);
-        return visit(subject, lanes, samples[round], gauge, bench.onStep);
-      }),
+      [true, false].map(
+        (lanes) => (round: number, probes: Probes) =>
+          subject.visit(lanes, samples[round], probes, bench.onStep),
+      ),
     ),
   );
   const pairs = subjects.map((subject, index) => ({
@@ -92,41 +100,58 @@ export async function benchLanes(bench: LaneBench): Promise<LaneBenchResult> {
   };
 }
 
-async function visit(
-  { model, train, executor }: TrainingSubject,
-  lanes: boolean,
-  steps: number,
-  gauge: Gauge,
-  onStep: LaneBench['onStep'],
-): Promise<Visit> {
-  const settings = { ...train, lanes };
-  const trainer = new Trainer({
-    model,
-    train: settings,
-    executor,
-    text: randomText(model.vocabulary, train),
-  });
-  try {
-    await trainer.initialize();
-    const program = trainer.programs.step;
-    const runs: RunStatistics[] = [];
-    for (let step = 0; step < warmup; step++) await trainer.step();
-    const samples = await takeSamples(steps, gauge, async () => {
-      const { tokensPerSecond } = await trainer.step({
-        observe: (observedProgram, statistics) => {
-          if (observedProgram === program) runs.push(statistics);
-        },
+const warmup = 1;
+
+/** Steps of training. */
+export function trainingLanes({ subject, model, train, executor }: TrainingSubject): LaneSubject {
+  const visit: LaneSubject['visit'] = async (lanes, steps, probes, onStep) => {
+    const gauge = await probes.product(train.precision);
+    const settings = { ...train, lanes };
+    const text = randomText(model.vocabulary, train);
+    const trainer = new Trainer({ model, train: settings, executor, text });
+    try {
+      await trainer.initialize();
+      const program = trainer.programs.step;
+      for (let step = 0; step < warmup; step++) await trainer.step();
+      const runs: RunStatistics[] = [];
+      const samples = await takeSamples(steps, gauge, async () => {
+        const { tokensPerSecond } = await trainer.step({
+          observe: (observedProgram, statistics) => {
+            if (observedProgram === program) runs.push(statistics);
+          },
+        });
+        onStep();
+        return tokensPerStep(train) / tokensPerSecond;
       });
-      onStep?.();
-      return tokensPerStep(train) / tokensPerSecond;
-    });
-    return { program, work: trainingWork(trainer.programs, settings), samples, runs };
-  } finally {
-    trainer.dispose();
-  }
+      return { program, work: trainingWork(trainer.programs, settings), samples, runs };
+    } finally {
+      trainer.dispose();
+    }
+  };
+  return { subject, precision: train.precision, executor, visit };
 }
 
-function merge(visits: readonly Visit[]): Visit {
+/** Steps of generation. Calls are timed in runs of their own: in a step of milliseconds the clock would show. */
+export function decodingLanes(step: GenerationSubject, executor: Executor): LaneSubject {
+  const visit: LaneSubject['visit'] = async (lanes, samples, probes, onStep) => {
+    const gauge = await gaugeOf(step, probes);
+    const runs: RunStatistics[] = [];
+    const observe = (statistics: RunStatistics): void => {
+      if (statistics.calls) runs.push(statistics);
+      else onStep();
+    };
+    const visited = await measureStep({ ...step, lanes }, executor, samples, {
+      gauge,
+      observe,
+      profile: true,
+    });
+    const { program, work } = visited;
+    return { program, work, samples: joinSamples([visited]), runs };
+  };
+  return { subject: step.subject, precision: step.precision, executor, visit };
+}
+
+function merge(visits: readonly LaneVisit[]): LaneVisit {
   const [{ program, work }] = visits;
   return {
     program,
@@ -137,14 +162,14 @@ function merge(visits: readonly Visit[]): Visit {
 }
 
 function describe(
-  { subject, train, executor }: TrainingSubject,
+  { subject, precision, executor }: LaneSubject,
   lanes: 'on' | 'off',
-  found: Visit,
+  found: LaneVisit,
 ): Measurement {
   const balances = found.runs.flatMap((run) => laneBalance(run.lanes) ?? []);
   return {
     subject: { ...subject, lanes },
-    precision: train.precision,
+    precision,
     threads: executor.threads,
     executor: executor.name,
     ...found.samples,
@@ -155,8 +180,8 @@ function describe(
 
 /** The groups of the program with lanes, in the order in which they run. */
 export function groupTimes(
-  on: Pick<Visit, 'program' | 'runs'>,
-  off: Pick<Visit, 'program' | 'runs'>,
+  on: Pick<LaneVisit, 'program' | 'runs'>,
+  off: Pick<LaneVisit, 'program' | 'runs'>,
 ): GroupTimes[] {
   const median = (values: readonly number[]): number => quantile(values, 0.5);
   return on.program.schedule.flatMap((item) => {

@@ -1,8 +1,9 @@
 /** `braid generate`: continues a text with a trained run, as a stream. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { openExecutor } from '../bench/session.ts';
-import type { LoadedModel, Session, StateOwner, WeightFormat } from '../generate/index.ts';
+import type { GeneratingModel, LoadedModel, Session, StateOwner, WeightFormat } from '../generate/index.ts';
 import {
+  chooseLanes,
   createSession,
   decodeStream,
   encodePrompt,
@@ -12,10 +13,12 @@ import {
   saveState,
   weightFormats,
 } from '../generate/index.ts';
-import { formatBytes } from '../report/format.ts';
+import { formatBytes, formatSeconds } from '../report/format.ts';
 import { openRun } from '../train/index.ts';
 import { number } from './arguments.ts';
 import { onInterrupt } from './signals.ts';
+
+const laneChoices = ['on', 'off', 'auto'] as const;
 
 interface Options {
   readonly prompt: string;
@@ -26,6 +29,7 @@ interface Options {
   readonly topP: number;
   readonly seed: number;
   readonly weights?: WeightFormat;
+  readonly lanes: (typeof laneChoices)[number];
   readonly recompute?: boolean;
   readonly loadState?: string;
   readonly saveState?: string;
@@ -52,6 +56,14 @@ export function command(): Command {
       new Option('--weights <format>', 'read the weights in few bits: less memory to read per token').choices(
         weightFormats,
       ),
+    )
+    .addOption(
+      new Option(
+        '--lanes <choice>',
+        'branches of a block at the same time; auto measures some tokens both ways first',
+      )
+        .choices(laneChoices)
+        .default('off'),
     )
     .option('--recompute', 'compute the whole sequence again for every token (slow)')
     .option('--load-state <file>', 'go on where a saved state stands; a prompt follows what came before')
@@ -80,7 +92,9 @@ async function run(folder: string, options: Options): Promise<void> {
   const interruption = onInterrupt('Stopping.');
   const model = await loadModel(opened, executor, (message) => process.stderr.write(`${message}\n`));
   try {
-    const reading = { ...model, ...(options.weights ? { weights: options.weights } : {}) };
+    const weighed = { ...model, ...(options.weights ? { weights: options.weights } : {}) };
+    const lanes = options.lanes === 'auto' ? await measureLanes(weighed) : options.lanes === 'on';
+    const reading = { ...weighed, lanes };
     const session = createSession(reading, { recompute: options.recompute === true });
     const { prompt, before } = await begin(session, model, options);
     const { temperature, topK, topP, seed } = options;
@@ -138,6 +152,14 @@ async function run(folder: string, options: Options): Promise<void> {
     interruption.release();
     model.store.dispose();
   }
+}
+
+async function measureLanes(model: GeneratingModel): Promise<boolean> {
+  const { lanes, off, on } = await chooseLanes(model);
+  const times = `${formatSeconds(on)} a token in lanes, ${formatSeconds(off)} without`;
+  const why = on === 0 ? 'no block has branches to put side by side on these threads' : times;
+  process.stderr.write(`Lanes: ${lanes ? 'on' : 'off'} (${why}).\n`);
+  return lanes;
 }
 
 /** What to feed first, and how many tokens the session has seen before. */

@@ -1,5 +1,7 @@
 export type { GenerateOptions } from './generate.ts';
 export { decodeStream, encodePrompt, generate } from './generate.ts';
+export type { ChosenLanes } from './lanes.ts';
+export { chooseLanes } from './lanes.ts';
 export type { LoadedModel } from './load.ts';
 export { loadModel } from './load.ts';
 export type { Sampler, SamplingOptions } from './sampler.ts';

@@ -38,10 +38,12 @@ export interface PieceOptions {
   /** Read weights in few bits. */
   readonly weights?: WeightFormat | undefined;
   readonly threads: number;
+  /** Branches of a block at the same time, each on its share of the threads. */
+  readonly lanes?: boolean | undefined;
 }
 
 export function pieceProgram(model: ModelConfig, options: PieceOptions): PieceProgram {
-  const { length, start, capacity, scope, precision, weights, threads } = options;
+  const { length, start, capacity, scope, precision, weights, threads, lanes = false } = options;
   const graph = new Graph();
   const built = buildModel(graph, model, {
     batch: 1,
@@ -57,7 +59,7 @@ export function pieceProgram(model: ModelConfig, options: PieceOptions): PiecePr
   const lowered = precision === 'bfloat16' ? lowerPrecision(graph).graph : graph;
   const whole = optimize(lowered, precision);
   const read = weights ? quantizeWeights(whole, bitsOf(weights)) : { graph: whole, weights: [] };
-  const program = compile(read.graph, { name: `piece of ${length}`, threads });
+  const program = compile(read.graph, { name: `piece of ${length}`, threads, lanes });
   const used = new Set(program.buffers.map(storeKey));
   return {
     program: scope === undefined ? program : scoped(program, scope),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { byteTokenizer } from '../data/index.ts';
 import { decodeStream, encodePrompt, generate } from './generate.ts';
+import { chooseLanes } from './lanes.ts';
 import { defaultSampling } from './sampler.ts';
 import type { Logits } from './session.ts';
 import { createSession } from './session.ts';
@@ -31,6 +32,29 @@ describe.each(['llama', 'mamba1', 'shm', 'flowhn-none', 'flowhn-chunks'])('%s wi
     expect(difference(await session.feed(tokens.slice(0, 3)), expected)).toBeLessThan(1e-9);
     session.dispose();
     expect(setup.store.keys().filter((key) => key.startsWith('state/'))).toEqual([]);
+  });
+});
+
+describe('lanes', () => {
+  it.each(['flowhn-none', 'flowhn-chunks'])('of %s give the same logits', async (preset) => {
+    const setup = { ...modelOf(preset), threads: 2 };
+    const [on, off] = [true, false].map((lanes) => createSession({ ...setup, lanes }));
+    for (const at of [0, 5, 6]) {
+      const next = tokens.slice(at, at === 0 ? 5 : at + 1);
+      expect(difference(await on.feed(next), await off.feed(next))).toBeLessThan(1e-9);
+    }
+  });
+
+  it('are chosen by time, and leave nothing behind', async () => {
+    const setup = { ...modelOf('flowhn-none'), threads: 2 };
+    const before = setup.store.keys().length;
+    const { lanes, on, off } = await chooseLanes(setup);
+    expect(lanes).toBe(on < off);
+    expect(on).toBeGreaterThan(0);
+    expect(setup.store.keys()).toHaveLength(before);
+    const none = { lanes: false, off: 0, on: 0 };
+    expect(await chooseLanes({ ...modelOf('llama'), threads: 2 })).toEqual(none);
+    expect(await chooseLanes({ ...modelOf('flowhn-none'), threads: 1 })).toEqual(none);
   });
 });
 

@@ -26,6 +26,8 @@ export interface GeneratingModel {
   /** Read weights in few bits instead of as they were trained. */
   readonly weights?: WeightFormat;
   readonly threads: number;
+  /** Branches of a block at the same time, each on its share of the threads. */
+  readonly lanes?: boolean;
   readonly executor: Executor;
   readonly store: Store;
 }
@@ -176,9 +178,9 @@ class StateSession implements Session {
     const key = `${piece} ${first} ${JSON.stringify(routes)}`;
     const known = this.#programs.get(key);
     if (known) return known;
-    const { model, precision, weights, threads, executor, store } = this.#setup;
+    const { model, precision, weights, threads, lanes, executor, store } = this.#setup;
     const where = { length: piece, start, capacity: this.#capacity, scope: this.#scope };
-    const made = pieceProgram(model, { ...where, precision, weights, threads });
+    const made = pieceProgram(model, { ...where, precision, weights, threads, lanes });
     await this.#copies.make(made);
     const loaded = executor.load(made.program, store);
     this.#programs.set(key, loaded);
@@ -281,9 +283,9 @@ class RecomputingSession implements Session {
   async feed(tokens: ArrayLike<number>): Promise<Logits> {
     requireTokens(tokens);
     this.#tokens.push(...Array.from(tokens));
-    const { model, precision, weights, threads, executor, store } = this.#setup;
+    const { model, precision, weights, threads, lanes, executor, store } = this.#setup;
     const { length } = this.#tokens;
-    const made = pieceProgram(model, { length, start: 0, precision, weights, threads });
+    const made = pieceProgram(model, { length, start: 0, precision, weights, threads, lanes });
     await this.#copies.make(made);
     const program = executor.load(made.program, store);
     integerInput(program.inputs, 'ids').set(this.#tokens);

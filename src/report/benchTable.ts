@@ -62,7 +62,7 @@ const shown: Readonly<Record<BenchKind, readonly Shown[]>> = {
   train: [precision, threads, time, around, tokens, mfu, mfuOfCeiling, hardware, balance, planned, peak],
   generate: [precision, threads, time, around, tokens, needed, bandwidth, bandwidthOfCeiling],
   operators: [precision, time, around, tokens, rate, traffic, hardware, hardwareOfCeiling],
-  lanes: [precision, threads, time, around, tokens, mfu, mfuOfCeiling, balance],
+  lanes: [precision, threads, time, around, tokens, mfu, bandwidth, mfuOfCeiling, balance],
   scaling: [precision, time, around, tokens, mfu, mfuOfCeiling, peak],
   peers: [precision, threads, time, around, tokens, mfu, mfuOfCeiling],
 };

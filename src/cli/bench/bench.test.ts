@@ -113,6 +113,10 @@ describe.skipIf(!inspectNative().available)('braid bench', () => {
   it('shows what lanes do in each block', async () => {
     const text = await bench('lanes', 'flowhn-none-nano', '--steps', '2', ...small);
     expect(text).toMatch(/blocks\.0[\s\S]*blocks\.1\.backward[\s\S]*Steps with lanes are [\d.]+ ×/);
+    const decoding = ['lanes', 'flowhn-none-nano', '--positions', '9', '--steps', '3'];
+    const token = await bench(...decoding, ...small);
+    expect(token).toMatch(/token[\s\S]*blocks\.0[\s\S]*blocks\.1[\s\S]*Steps with lanes are [\d.]+ ×/);
+    expect(token).not.toMatch(/backward/);
   });
 
   it('scales along lengths and threads', async () => {

@@ -1,21 +1,16 @@
 /** `braid bench generate`: one step of generation, by batch and position. */
 import { Command } from 'commander';
 import { benchGeneration, type GenerationSubject } from '../../bench/generate.ts';
-import { openExecutor } from '../../bench/session.ts';
 import { freeze } from '../../train/index.ts';
 import { count, counts } from '../arguments.ts';
-import { createProgress } from '../progress.ts';
-import { readSettings } from '../settings.ts';
 import {
   addCommonOptions,
   addProfileOptions,
   type CommonOptions,
-  effortOf,
-  makeReport,
+  measure,
+  openModels,
   type ProfileOptions,
-  publish,
   requireProfile,
-  withPeer,
   writeTraces,
 } from './options.ts';
 
@@ -44,8 +39,7 @@ export function generateCommand(): Command {
 
 async function run(models: string[], options: Options): Promise<void> {
   requireProfile(options);
-  const configs = models.map((source) => readSettings(source, { overrides: options.set, steps: 1 }));
-  const { executor, machine } = openExecutor(configs[0].train);
+  const { configs, executor, machine } = openModels(models, options, 1);
   const subjects = configs.flatMap((config, index) => {
     const { model, train } = freeze(config, { ...machine, lanes: false });
     const { precision } = train;
@@ -64,25 +58,18 @@ async function run(models: string[], options: Options): Promise<void> {
       return [...steps, { ...common, subject, tokens: prompt, position: 0 }];
     });
   });
-  const rounds = Math.min(options.rounds, options.steps);
-  const progress = createProgress('bench generate');
-  let done = 0;
-  const result = await withPeer(options, executor, (peer) =>
-    benchGeneration({
-      subjects,
-      executor,
-      samples: options.steps,
-      rounds,
-      profile: options.profile === true,
-      effort: effortOf(options),
-      onSubject: ({ model }) => {
-        done++;
-        progress.update(done, subjects.length * rounds, String(model));
-      },
-      peer,
-    }),
+  const { steps, rounds, profile = false } = options;
+  const total = subjects.length * Math.min(rounds, steps);
+  const { recorders } = await measure(
+    { kind: 'generate', options, executor, samples: steps, total },
+    ({ onDone, ...around }) =>
+      benchGeneration({
+        ...around,
+        subjects,
+        samples: steps,
+        profile,
+        onSubject: ({ model }) => onDone(model),
+      }),
   );
-  progress.finish();
-  await publish(makeReport('generate', result, executor), options);
-  if (options.trace !== undefined) await writeTraces(options.trace, result.recorders);
+  if (options.trace !== undefined) await writeTraces(options.trace, recorders);
 }

@@ -1,28 +1,23 @@
 /** `braid bench lanes`: branches at the same time against branches one after the other. */
 import { Command } from 'commander';
-import { benchLanes, type LaneMeasurement } from '../../bench/lanes.ts';
+import {
+  benchLanes,
+  decodingLanes,
+  type LaneMeasurement,
+  type LaneSubject,
+  trainingLanes,
+} from '../../bench/lanes.ts';
 import { describeSubject } from '../../bench/measurement.ts';
-import { openExecutor } from '../../bench/session.ts';
-import type { TrainingSubject } from '../../bench/train.ts';
 import { laneColumns, laneRows, laneVerdict } from '../../report/laneTable.ts';
 import { textTable } from '../../report/table.ts';
-import { settle } from '../../train/index.ts';
+import { freeze, settle } from '../../train/index.ts';
 import { count, counts } from '../arguments.ts';
-import { createProgress } from '../progress.ts';
-import { readSettings } from '../settings.ts';
-import {
-  addCommonOptions,
-  type CommonOptions,
-  effortOf,
-  makeReport,
-  publish,
-  tell,
-  withPeer,
-} from './options.ts';
+import { addCommonOptions, type CommonOptions, measure, openModels, tell } from './options.ts';
 
 interface Options extends CommonOptions {
   readonly lengths?: readonly number[];
-  readonly steps: number;
+  readonly positions?: readonly number[];
+  readonly steps?: number;
 }
 
 export function lanesCommand(): Command {
@@ -32,46 +27,41 @@ export function lanesCommand(): Command {
     )
     .argument('<models...>', 'presets or YAML files with blocks of branches')
     .option('--lengths <n,...>', 'tokens of a row (default: that of the configuration)', counts)
-    .option('--steps <n>', 'measured steps of each over all rounds; one more goes before in each', count, 6);
+    .option('--positions <n,...>', 'generate one token at these positions instead of training', counts)
+    .option('--steps <n>', 'measured steps of each over all rounds (default: 6, or 60 of generation)', count);
   return addCommonOptions(command)
     .addHelpText(
       'after',
-      '\nExample:\n  braid bench lanes flowhn-fac-135m --lengths 512,1024,4096 --set model.routing.balance=time train.batch=1',
+      '\nExample:\n  braid bench lanes flowhn-fac-135m --lengths 512,1024,4096 --set model.routing.balance=time train.batch=1' +
+        '\n  braid bench lanes flowhn-none-nano --positions 128,1024',
     )
     .action(run);
 }
 
 async function run(models: string[], options: Options): Promise<void> {
-  const sources = models.map((source) => readSettings(source, { overrides: options.set, steps: 1000 }));
-  const { executor, machine } = openExecutor(sources[0].train);
-  const subjects: TrainingSubject[] = [];
-  for (const [index, source] of sources.entries()) {
-    for (const length of options.lengths ?? [source.train.length]) {
+  const { configs, executor, machine } = openModels(models, options);
+  const subjects: LaneSubject[] = [];
+  for (const [index, source] of configs.entries()) {
+    for (const length of options.positions ? [] : (options.lengths ?? [source.train.length])) {
       const config = { ...source, train: { ...source.train, length, lanes: true } };
       const { model, train } = await settle(config, { executor, machine, tell });
       const subject = { model: model.name ?? models[index], batch: train.batch, length };
-      subjects.push({ subject, model, train, executor });
+      subjects.push(trainingLanes({ subject, model, train, executor }));
+    }
+    for (const position of options.positions ?? []) {
+      const { model, train } = freeze(source, { ...machine, lanes: true });
+      const subject = { model: model.name ?? models[index], what: 'token', position };
+      const step = { subject, model, precision: train.precision, batch: 1, tokens: 1, position };
+      subjects.push(decodingLanes(step, executor));
     }
   }
-  const progress = createProgress('bench lanes');
-  const total = 2 * options.steps * subjects.length;
-  let done = 0;
-  const result = await withPeer(options, executor, (peer) =>
-    benchLanes({
-      subjects,
-      steps: options.steps,
-      rounds: Math.min(options.rounds, options.steps),
-      effort: effortOf(options),
-      peer,
-      onStep: () => {
-        done++;
-        progress.update(done, total);
-      },
-    }),
+  const steps = options.steps ?? (options.positions ? 60 : 6);
+  const total = 2 * steps * subjects.length;
+  const { lanes } = await measure(
+    { kind: 'lanes', options, executor, samples: steps, total },
+    ({ onDone, ...around }) => benchLanes({ ...around, subjects, steps, onStep: onDone }),
   );
-  progress.finish();
-  await publish({ ...makeReport('lanes', result, executor), lanes: result.lanes }, options);
-  if (!options.json) for (const one of result.lanes) process.stdout.write(describe(one));
+  if (!options.json) for (const one of lanes) process.stdout.write(describe(one));
 }
 
 function describe(found: LaneMeasurement): string {

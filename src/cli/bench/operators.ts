@@ -9,9 +9,8 @@ import { layers as knownLayers } from '../../mixers/index.ts';
 import { blocksOf, type ModelConfig } from '../../models/config.ts';
 import { buildTraining, freeze, type MachineDefaults } from '../../train/index.ts';
 import { count, counts, several } from '../arguments.ts';
-import { createProgress } from '../progress.ts';
 import { configure, readSettings } from '../settings.ts';
-import { addCommonOptions, type CommonOptions, effortOf, makeReport, publish, withPeer } from './options.ts';
+import { addCommonOptions, type CommonOptions, measure, tell } from './options.ts';
 
 interface Options extends CommonOptions {
   readonly lengths: readonly number[];
@@ -57,29 +56,15 @@ async function run(names: string[], options: Options): Promise<void> {
   const { executor, machine } = openExecutor(config.train);
   const layers = names.length > 0 || !options.products ? layerSubjects(config, machine, options) : [];
   const products = (options.products ?? []).flatMap((source) => productsOfModel(source, machine, options));
-  const progress = createProgress('bench operators');
-  const rounds = Math.min(options.rounds, options.samples);
-  const total = (layers.length + products.length) * rounds;
-  let done = 0;
-  const result = await withPeer({ ...options, quick: !options.peers }, executor, (peer, reason) => {
-    if (options.peers && !peer) process.stderr.write(`Without oneDNN: ${reason}.\n`);
-    return benchOperators({
-      layers,
-      products,
-      peer,
-      executor,
-      samples: options.samples,
-      rounds,
-      profile: options.profile === true,
-      effort: effortOf(options),
-      onVisit: (name) => {
-        done++;
-        progress.update(done, total, name);
-      },
-    });
-  });
-  progress.finish();
-  await publish(makeReport('operators', result, executor), options);
+  const { samples, profile = false, peers: besidePeer = false } = options;
+  const total = (layers.length + products.length) * Math.min(options.rounds, samples);
+  await measure(
+    { kind: 'operators', options, executor, samples, total, besidePeer },
+    ({ onDone, noPeer, ...around }) => {
+      if (besidePeer && noPeer !== '') tell(`Without oneDNN: ${noPeer}.`);
+      return benchOperators({ ...around, layers, products, samples, profile, onVisit: onDone });
+    },
+  );
 }
 
 /** A model that has each of the layers once, for their options and the training settings. */

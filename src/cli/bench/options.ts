@@ -1,10 +1,11 @@
 /** What the measuring commands have in common: options, and where results go. */
 import type { Command } from 'commander';
-import type { BenchReport } from '../../bench/measurement.ts';
+import type { Effort } from '../../bench/machine.ts';
+import type { BenchKind, BenchReport } from '../../bench/measurement.ts';
 import { describeSubject, figuresOf } from '../../bench/measurement.ts';
 import { OneDnn } from '../../bench/onednn.ts';
 import type { ProfileRecorder } from '../../bench/profile.ts';
-import { isaOf } from '../../bench/session.ts';
+import { isaOf, openExecutor } from '../../bench/session.ts';
 import { chromeTrace } from '../../bench/trace.ts';
 import { BraidError } from '../../graph/index.ts';
 import { writeFileAtomically } from '../../models/index.ts';
@@ -21,6 +22,8 @@ import { textTable } from '../../report/table.ts';
 import type { Executor } from '../../runtime/index.ts';
 import { describeEnvironment } from '../../train/index.ts';
 import { count } from '../arguments.ts';
+import { createProgress } from '../progress.ts';
+import { readSettings } from '../settings.ts';
 
 export interface CommonOptions {
   readonly rounds: number;
@@ -52,28 +55,63 @@ export function addProfileOptions(command: Command): Command {
     .option('--trace <file>', 'write the calls of a run in the trace format of Chrome (with --profile)');
 }
 
-export function effortOf({ quick }: CommonOptions): 'full' | 'quick' {
-  return quick ? 'quick' : 'full';
+/** What a call measures, beside the subjects themselves. */
+export interface Call {
+  readonly kind: BenchKind;
+  readonly options: CommonOptions;
+  readonly executor: Executor;
+  /** Measured samples of each subject over all rounds: there are no more rounds than these. */
+  readonly samples: number;
+  /** What progress counts to. */
+  readonly total: number;
+  /** oneDNN beside Braid: its products count for peaks and probes. Default: not in a quick run, which compiles nothing. */
+  readonly besidePeer?: boolean;
 }
 
-/**
- * Runs with oneDNN, whose products count for the peak where it is installed: the peak is then the best that anybody reaches.
- * Not in a quick run, which compiles nothing.
- */
-export async function withPeer<T>(
-  options: CommonOptions,
-  executor: Executor,
-  use: (peer: OneDnn | undefined, reason: string) => Promise<T>,
-): Promise<T> {
-  const opened = options.quick
-    ? { reason: 'a quick run does not look for it' }
-    : await OneDnn.open(executor.threads);
-  if (!(opened instanceof OneDnn)) return use(undefined, opened.reason);
+/** What every benchmark takes from its call. */
+export interface Surroundings {
+  readonly executor: Executor;
+  readonly rounds: number;
+  readonly effort: Effort;
+  readonly peer: OneDnn | undefined;
+  /** Why there is no peer; empty where there is one. */
+  readonly noPeer: string;
+  /** One more of `total` is done. */
+  readonly onDone: (name?: string | number) => void;
+}
+
+/** Measures with a progress line, and with oneDNN where it is installed; then writes and prints the report. */
+export async function measure<Result extends Pick<BenchReport, 'machine' | 'measurements' | 'lanes'>>(
+  { kind, options, executor, samples, total, besidePeer = !options.quick }: Call,
+  run: (surroundings: Surroundings) => Promise<Result>,
+): Promise<Result> {
+  const opened = besidePeer
+    ? await OneDnn.open(executor.threads)
+    : { reason: 'a quick run does not look for it' };
+  const peer = opened instanceof OneDnn ? opened : undefined;
+  const progress = createProgress(`bench ${kind}`);
+  let done = 0;
   try {
-    return await use(opened, '');
+    const result = await run({
+      executor,
+      rounds: Math.min(options.rounds, samples),
+      effort: options.quick ? 'quick' : 'full',
+      peer,
+      noPeer: opened instanceof OneDnn ? '' : opened.reason,
+      onDone: (name) => progress.update(++done, total, String(name ?? '')),
+    });
+    progress.finish();
+    await publish(makeReport(kind, result, executor), options);
+    return result;
   } finally {
-    opened.close();
+    peer?.close();
   }
+}
+
+/** The configurations of models, and the executor that the first of them asks for. */
+export function openModels(models: readonly string[], { set }: CommonOptions, steps = 1000) {
+  const configs = models.map((source) => readSettings(source, { overrides: set, steps }));
+  return { configs, ...openExecutor(configs[0].train) };
 }
 
 /** For what was chosen before anything is measured. */
@@ -82,9 +120,9 @@ export function tell(message: string): void {
 }
 
 /** A report of what was measured, with everything around it. */
-export function makeReport(
-  kind: BenchReport['kind'],
-  { machine, measurements }: Pick<BenchReport, 'machine' | 'measurements'>,
+function makeReport(
+  kind: BenchKind,
+  { machine, measurements, lanes }: Pick<BenchReport, 'machine' | 'measurements' | 'lanes'>,
   executor: Executor,
 ): BenchReport {
   const precisions = [...new Set(measurements.map(({ precision }) => precision))].join(', ');
@@ -95,11 +133,12 @@ export function makeReport(
     environment: describeEnvironment(executor, precisions, isaOf(executor)),
     machine,
     measurements: measurements.map((one) => ({ ...one, figures: figuresOf(one, machine) })),
+    ...(lanes ? { lanes } : {}),
   };
 }
 
 /** Writes the files that were asked for, and prints the table or the JSON. */
-export async function publish(report: BenchReport, options: CommonOptions): Promise<void> {
+async function publish(report: BenchReport, options: CommonOptions): Promise<void> {
   const json = `${JSON.stringify(report, null, 2)}\n`;
   if (options.out !== undefined) await write(options.out, json);
   if (options.html !== undefined) await write(options.html, benchPage(report));

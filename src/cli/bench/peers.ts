@@ -5,24 +5,13 @@ import { Command } from 'commander';
 import { gaugeOf, measureStep } from '../../bench/generate.ts';
 import { describeSubject } from '../../bench/measurement.ts';
 import { benchPeers, type OwnWork, type PeerCommand, peerFolder } from '../../bench/peers.ts';
-import { openExecutor } from '../../bench/session.ts';
 import { measureTraining } from '../../bench/train.ts';
 import { BraidError } from '../../graph/index.ts';
 import type { Executor } from '../../runtime/index.ts';
 import { type FrozenRunConfig, settle } from '../../train/index.ts';
 import { count, several } from '../arguments.ts';
-import { createProgress } from '../progress.ts';
-import { readSettings } from '../settings.ts';
 import { onInterrupt } from '../signals.ts';
-import {
-  addCommonOptions,
-  type CommonOptions,
-  effortOf,
-  makeReport,
-  publish,
-  tell,
-  withPeer,
-} from './options.ts';
+import { addCommonOptions, type CommonOptions, measure, openModels, tell } from './options.ts';
 
 interface Options extends CommonOptions {
   readonly python: readonly string[];
@@ -81,39 +70,30 @@ async function run(models: string[], options: Options): Promise<void> {
       'Say where the peers are: --python PATH for PyTorch, --packages FOLDER for JavaScript.',
     );
   }
-  const sources = models.map((source) => readSettings(source, { overrides: options.set, steps: 1000 }));
-  const { executor, machine } = openExecutor(sources[0].train);
+  const { configs, executor, machine } = openModels(models, options);
   const own: OwnWork[] = [];
   const peers: PeerCommand[] = [];
-  for (const [index, source] of sources.entries()) {
+  for (const [index, source] of configs.entries()) {
     const config = await settle(source, { executor, machine, tell });
     const name = config.model.name ?? models[index];
     if (options.python.length > 0) addTraining({ name, config, executor }, options, own, peers);
     if (options.packages !== undefined) addInference({ name, config, executor }, options, own, peers);
   }
-  const rounds = Math.min(options.rounds, options.steps);
-  const progress = createProgress('bench peers');
+  const { steps } = options;
+  const total = Math.min(options.rounds, steps) * (own.length + peers.length);
   const interruption = onInterrupt('Stopping.');
-  let done = 0;
   try {
-    const result = await withPeer(options, executor, (peer) =>
-      benchPeers({
-        own,
-        peers,
-        executor,
-        samples: options.steps,
-        rounds,
-        effort: effortOf(options),
-        peer,
-        signal: interruption.signal,
-        onVisit: (name) => progress.update(done++, rounds * (own.length + peers.length), name),
-      }),
+    await measure(
+      { kind: 'peers', options, executor, samples: steps, total },
+      async ({ onDone, ...around }) => {
+        const { signal } = interruption;
+        const result = await benchPeers({ ...around, own, peers, samples: steps, signal, onVisit: onDone });
+        for (const { system, subject, reason } of result.missing) {
+          tell(`Left out: ${system} on ${describeSubject(subject)}: ${reason}`);
+        }
+        return result;
+      },
     );
-    progress.finish();
-    for (const { system, subject, reason } of result.missing) {
-      tell(`Left out: ${system} on ${describeSubject(subject)}: ${reason}`);
-    }
-    await publish(makeReport('peers', result, executor), options);
   } finally {
     interruption.release();
   }

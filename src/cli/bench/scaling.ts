@@ -6,17 +6,7 @@ import { BraidError } from '../../graph/index.ts';
 import type { Executor } from '../../runtime/index.ts';
 import { type FrozenRunConfig, freeze, settle } from '../../train/index.ts';
 import { count, counts } from '../arguments.ts';
-import { createProgress } from '../progress.ts';
-import { readSettings } from '../settings.ts';
-import {
-  addCommonOptions,
-  type CommonOptions,
-  effortOf,
-  makeReport,
-  publish,
-  tell,
-  withPeer,
-} from './options.ts';
+import { addCommonOptions, type CommonOptions, measure, openModels, tell } from './options.ts';
 
 interface Options extends CommonOptions {
   readonly lengths: readonly number[];
@@ -58,8 +48,7 @@ async function run(models: string[], options: Options): Promise<void> {
   if (options.lengths.length + options.batches.length + options.threads.length === 0) {
     throw new BraidError('usage', 'Say along what: --lengths, --batches or --threads, each with its values.');
   }
-  const configs = models.map((source) => readSettings(source, { overrides: options.set, steps: 1000 }));
-  const { executor, machine } = openExecutor(configs[0].train);
+  const { configs, executor, machine } = openModels(models, options);
   const executors = new Map<number, Executor>([[executor.threads, executor]]);
   const executorOf = (threads: number): Executor => {
     const known = executors.get(threads) ?? openExecutor({ ...configs[0].train, threads }).executor;
@@ -81,24 +70,12 @@ async function run(models: string[], options: Options): Promise<void> {
       });
     }
   }
-  const progress = createProgress('bench scaling');
-  const total = options.steps * subjects.length;
-  let done = 0;
-  const result = await withPeer(options, executor, (peer) =>
-    benchTraining({
-      subjects,
-      steps: options.steps,
-      rounds: Math.min(options.rounds, options.steps),
-      effort: effortOf(options),
-      peer,
-      onStep: ({ model }) => {
-        done++;
-        progress.update(done, total, String(model));
-      },
-    }),
+  const { steps } = options;
+  await measure(
+    { kind: 'scaling', options, executor, samples: steps, total: steps * subjects.length },
+    ({ onDone, ...around }) =>
+      benchTraining({ ...around, subjects, steps, onStep: ({ model }) => onDone(model) }),
   );
-  progress.finish();
-  await publish(makeReport('scaling', result, executor), options);
 }
 
 /** The point of the configuration moved along one axis at a time; none twice. */

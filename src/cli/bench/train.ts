@@ -1,22 +1,17 @@
 /** `braid bench train`: steps of models, in turn. */
 import { Command } from 'commander';
-import { openExecutor } from '../../bench/session.ts';
 import { benchTraining, type TrainingSubject } from '../../bench/train.ts';
 import { settle } from '../../train/index.ts';
 import { count } from '../arguments.ts';
-import { createProgress } from '../progress.ts';
-import { readSettings } from '../settings.ts';
 import {
   addCommonOptions,
   addProfileOptions,
   type CommonOptions,
-  effortOf,
-  makeReport,
+  measure,
+  openModels,
   type ProfileOptions,
-  publish,
   requireProfile,
   tell,
-  withPeer,
   writeTraces,
 } from './options.ts';
 
@@ -44,37 +39,21 @@ export function trainCommand(): Command {
 
 async function run(models: string[], options: Options): Promise<void> {
   requireProfile(options);
-  const configs = models.map((source) => readSettings(source, { overrides: options.set, steps: 1000 }));
-  const { executor, machine } = openExecutor(configs[0].train);
+  const { configs, executor, machine } = openModels(models, options);
   const subjects: TrainingSubject[] = [];
   for (const [index, config] of configs.entries()) {
     const { model, train } = await settle(config, { executor, machine, tell });
-    const name = model.name ?? models[index];
-    subjects.push({
-      subject: { model: name, batch: train.batch, length: train.length },
-      model,
-      train,
-      executor,
-    });
+    const { batch, length } = train;
+    const subject = { model: model.name ?? models[index], batch, length };
+    subjects.push({ subject, model, train, executor });
   }
-  const progress = createProgress('bench train');
-  const total = options.steps * subjects.length;
-  let done = 0;
-  const result = await withPeer(options, executor, (peer) =>
-    benchTraining({
-      subjects,
-      steps: options.steps,
-      rounds: models.length === 1 ? 1 : Math.min(options.rounds, options.steps),
-      profile: options.profile === true,
-      effort: effortOf(options),
-      onStep: ({ model }) => {
-        done++;
-        progress.update(done, total, String(model));
-      },
-      peer,
-    }),
+  const { steps, profile = false } = options;
+  // One model alone needs no turns.
+  const turns = { ...options, rounds: models.length === 1 ? 1 : options.rounds };
+  const { recorders } = await measure(
+    { kind: 'train', options: turns, executor, samples: steps, total: steps * subjects.length },
+    ({ onDone, ...around }) =>
+      benchTraining({ ...around, subjects, steps, profile, onStep: ({ model }) => onDone(model) }),
   );
-  progress.finish();
-  await publish(makeReport('train', result, executor), options);
-  if (options.trace !== undefined) await writeTraces(options.trace, result.recorders);
+  if (options.trace !== undefined) await writeTraces(options.trace, recorders);
 }
