@@ -43,7 +43,9 @@ export interface TrainingBenchResult {
 
 /** Seconds: a step that takes longer needs no second one before what is measured. */
 const longStep = 1;
+/** Profiled are at least so many steps, and short ones for so many seconds: the host's part of a step is small and noisy. */
 const profiledSteps = 3;
+const profiledSeconds = 0.5;
 
 export async function benchTraining(bench: TrainingBench): Promise<TrainingBenchResult> {
   const { subjects, rounds, effort, peer } = bench;
@@ -139,7 +141,8 @@ export async function measureTraining(options: VisitOptions): Promise<TrainingVi
 /** The program that does most of a step: the whole of it, or the gradients of one part where steps accumulate. */
 async function profileSteps(trainer: Trainer): Promise<ProfileRecorder> {
   const recorder = new ProfileRecorder(trainer.programs.step);
-  for (let step = 0; step < profiledSteps; step++) {
+  let spent = 0;
+  for (let step = 0; step < profiledSteps || spent < profiledSeconds; step++) {
     const observed: RunStatistics[] = [];
     const begin = performance.now();
     await trainer.step({
@@ -148,6 +151,7 @@ async function profileSteps(trainer: Trainer): Promise<ProfileRecorder> {
       },
     });
     const wall = (performance.now() - begin) / 1000;
+    spent += wall;
     const inside = sum(observed.map(({ seconds }) => seconds));
     for (const run of observed) recorder.add(run, run.seconds + (wall - inside) / observed.length);
   }
