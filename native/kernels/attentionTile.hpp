@@ -14,7 +14,9 @@
 namespace braid::BRAID_VARIANT {
 
 constexpr int64_t kSlots = 64;  // slots of a tile
-constexpr int64_t kKeys = 64;   // keys of a block
+constexpr int64_t kStep = 32;   // blocks begin at multiples of this
+
+inline int64_t roundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 struct Attention {
   Source q, k, v;
@@ -50,6 +52,12 @@ struct Attention {
                                " cannot hold. Give the state a larger capacity.");
     }
   }
+
+  // Whether the matrix unit multiplies: in programs that store queries, keys or values in bfloat16 anyway. A few queries
+  // against a long cache are not worth rounding the whole cache.
+  bool inPairs(const Team& team) const {
+    return (q.half() || k.half() || v.half()) && team.hasTiles() && length * ratio >= kSlots;
+  }
 };
 
 // Later tiles see more keys. Dealing them out forwards and backwards in turn gives every thread the same share.
@@ -58,12 +66,31 @@ inline int tileOwner(int64_t tile, int threads) {
   return tile / threads % 2 == 0 ? place : threads - 1 - place;
 }
 
+// What some of the slots see, and what all of them see.
+struct Reach {
+  int32_t firstOfAll, lastOfAll;    // seen by some slot
+  int32_t firstOfEach, lastOfEach;  // from here to there seen by every slot
+
+  Reach() = default;
+  Reach(const int32_t* first, const int32_t* last, int64_t slots)
+      : firstOfAll(*std::min_element(first, first + slots)),
+        lastOfAll(*std::max_element(last, last + slots)),
+        firstOfEach(*std::max_element(first, first + slots)),
+        lastOfEach(*std::min_element(last, last + slots)) {}
+
+  bool whole(int64_t key, int64_t keys, int64_t sinks) const {
+    return (firstOfEach <= key || key + keys <= sinks) && key + keys - 1 <= lastOfEach;
+  }
+  bool none(int64_t key, int64_t keys, int64_t sinks) const {
+    return key > lastOfAll || (key + keys <= firstOfAll && key >= sinks);
+  }
+};
+
 // Slots of a tile and the keys that each of them sees: first … last, and those before `sinks` up to last.
 struct Tile {
   int64_t row, group, begin, count, vectors, sinks;
   int32_t first[kSlots], last[kSlots];
-  int32_t firstOfAll, lastOfAll;    // seen by some slot
-  int32_t firstOfEach, lastOfEach;  // from here to there seen by every slot
+  Reach reach, halves[2];
 
   Tile(const Attention& a, int64_t row, int64_t group, int64_t tile)
       : row(row),
@@ -81,10 +108,9 @@ struct Tile {
         see(a, slot / a.ratio, first[s], last[s]);
       }
     }
-    firstOfAll = *std::min_element(first, first + kSlots);
-    lastOfAll = *std::max_element(last, last + kSlots);
-    firstOfEach = *std::max_element(first, first + kSlots);
-    lastOfEach = *std::min_element(last, last + kSlots);
+    halves[0] = Reach(first, last, kSlots / 2);
+    halves[1] = Reach(first + kSlots / 2, last + kSlots / 2, kSlots / 2);
+    reach = Reach(first, last, kSlots);
   }
 
   // Element offset of a slot's row in a tensor [B, L, H, width].
@@ -93,19 +119,26 @@ struct Tile {
     return ((row * a.length + position) * a.heads + head) * width;
   }
 
-  bool whole(int64_t firstKey, int64_t keys) const {
-    const int64_t end = firstKey + keys;
-    return (firstOfEach <= firstKey || end <= sinks) && end - 1 <= lastOfEach;
+  bool whole(int64_t firstKey, int64_t keys) const { return reach.whole(firstKey, keys, sinks); }
+
+  // Calls body(first key, count) for blocks of at most `most` keys, in order, that hold all keys some slot sees. None of them
+  // shares a step with another.
+  template <typename Body>
+  void forBlocks(int64_t most, const Body& body) const {
+    const int64_t end = reach.lastOfAll + 1, sinkEnd = std::min(sinks, end), firstStep = reach.firstOfAll / kStep * kStep;
+    const bool apart = roundUp(sinkEnd, kStep) <= firstStep;
+    const int64_t from = apart || sinks == 0 ? firstStep : 0;
+    for (int64_t j = 0; apart && j < sinkEnd; j += most) body(j, std::min(most, sinkEnd - j));
+    for (int64_t j = from; j < end; j += most) body(j, std::min(most, end - j));
   }
 
-  // Calls body(first key, count) for blocks of at most kKeys keys, in order, that hold all keys some slot sees.
-  template <typename Body>
-  void forBlocks(const Body& body) const {
-    const int64_t end = lastOfAll + 1, sinkEnd = std::min(sinks, end);
-    const bool apart = sinkEnd < firstOfAll;
-    const int64_t from = apart || sinks == 0 ? firstOfAll : 0;
-    for (int64_t j = 0; apart && j < sinkEnd; j += kKeys) body(j, std::min(kKeys, sinkEnd - j));
-    for (int64_t j = from; j < end; j += kKeys) body(j, std::min(kKeys, end - j));
+  // A number per slot into a tensor [B, H, L].
+  void putPerSlot(const Attention& a, const float* from, float* to) const {
+    for (int64_t s = 0; s < count; s++) to[perSlot(a, s)] = from[s];
+  }
+  int64_t perSlot(const Attention& a, int64_t s) const {
+    const int64_t slot = begin + s, head = group * a.ratio + slot % a.ratio;
+    return (row * a.heads + head) * a.length + slot / a.ratio;
   }
 
  private:

@@ -5,7 +5,7 @@ import { evaluatePlain } from './compare.ts';
 import { documentsOf, historiesFor } from './histories.ts';
 
 export function sequenceCases(): OperationCase[] {
-  return [...attention(), ...convolution(), ...scan()];
+  return [...attention(), ...dominatedAttention(), ...convolution(), ...scan()];
 }
 
 interface AttentionSizes {
@@ -54,6 +54,8 @@ function attention(): OperationCase[] {
         ]),
       ],
     },
+    { length: 300, heads: 2, groups: 1, e: 24 },
+    { length: 290, heads: 2, groups: 2, e: 64, window: 140, sinks: 40 },
     { length: 150, heads: 4, groups: 2, e: 16, window: 20 },
     { length: 200, heads: 2, groups: 1, e: 8, window: 33, sinks: 5 },
     { length: 70, heads: 2, groups: 2, e: 16, window: 64, sinks: 60 },
@@ -111,6 +113,32 @@ function attention(): OperationCase[] {
       ];
     },
   );
+}
+
+/** Keys that outweigh all before them by more than any fixed base of the weights can bear, met in later blocks. */
+function dominatedAttention(): OperationCase[] {
+  return [24, 64].map((e): OperationCase => {
+    const length = 330;
+    const q = floats([1, length, 2, e], { seed: 55, low: 1, high: 2 });
+    const k = floats([1, length, 1, e], { seed: 56, low: -0.1, high: 0.1 });
+    const v = floats([1, length, 1, e], { seed: 57 });
+    const values = Float64Array.from(k.values);
+    for (let i = 0; i < 2 * e; i++) values[i] = -30;
+    for (const [key, size] of [
+      [5, 4],
+      [150, 12],
+      [290, 30],
+    ]) {
+      values.fill(size, key * e, (key + 1) * e);
+    }
+    return {
+      operation: 'attention',
+      title: `sizes ${e}, a few keys outweigh the others`,
+      inputs: [q, { ...k, values }, v, undefined, undefined, undefined],
+      attributes: { scale: 1 / Math.sqrt(e), dtype: 'float32' },
+      half: [0, 1, 2],
+    };
+  });
 }
 
 function convolution(): OperationCase[] {
