@@ -2,18 +2,13 @@
 
 #include <numeric>
 
+#include "filterSlide.hpp"
+
 namespace braid::BRAID_VARIANT {
 namespace {
 
 // Positions of a stretch: with the taps they fit into the first-level cache.
 constexpr int64_t kStretch = 192;
-
-// Sums that stay in registers.
-#if defined(__AVX512F__)
-constexpr int64_t kSums = 12;
-#else
-constexpr int64_t kSums = 4;
-#endif
 
 struct Work {
   float *taps, *inputs, *outputs, *sums;  // rows of sixteen channels: lags, positions, positions, lags
@@ -30,18 +25,6 @@ struct Work {
     sums = pieces.take(f.tapCount * kWidth);
   }
 };
-
-// Σ over lags of taps[lag] · from[(position + Step · lag)], for Sums positions: Step −1 looks back, 1 ahead.
-template <int Sums, int Step>
-inline void slide(const float* taps, int64_t lags, const float* from, f32x16* sums) {
-  f32x16 own[Sums];
-  for (int r = 0; r < Sums; r++) own[r] = zero();
-  for (int64_t lag = 0; lag < lags; lag++, from += Step * kWidth) {
-    const f32x16 tap = load(taps + lag * kWidth);
-    for (int r = 0; r < Sums; r++) own[r] += tap * load(from + r * kWidth);
-  }
-  for (int r = 0; r < Sums; r++) sums[r] = own[r];
-}
 
 // The inputs that the outputs of a stretch see: inputs[reach + i] is that of position begin + i, zero outside the document.
 void takeInputs(const Filter& f, const Stretch& part, int64_t first, float* inputs) {
@@ -106,25 +89,7 @@ void backwardStretch(const Filter& f, const Stretch& part, int64_t first, const 
 void tapStretch(const Filter& f, const Stretch& part, int64_t first, const Work& work) {
   const int64_t count = part.end - part.begin, lags = std::min(f.tapCount, part.end - part.start);
   takeInputs(f, part, first, work.inputs);
-  int64_t lag = 0;
-  const auto add = [&](auto size) {
-    constexpr int64_t sumCount = decltype(size)::value;
-    for (; lag + sumCount <= lags; lag += sumCount) {
-      f32x16 own[sumCount];
-      for (int64_t r = 0; r < sumCount; r++) own[r] = zero();
-      const float* inputs = work.inputs + (f.reach - lag) * kWidth;
-      for (int64_t i = 0; i < count; i++) {
-        const f32x16 dz = load(work.outputs + i * kWidth);
-        for (int64_t r = 0; r < sumCount; r++) own[r] += dz * load(inputs + (i - r) * kWidth);
-      }
-      for (int64_t r = 0; r < sumCount; r++) {
-        float* to = work.sums + (lag + r) * kWidth;
-        store(to, load(to) + own[r]);
-      }
-    }
-  };
-  add(std::integral_constant<int64_t, kSums>{});
-  add(std::integral_constant<int64_t, 1>{});
+  addLagProducts(work.outputs, work.inputs + f.reach * kWidth, count, lags, work.sums);
 }
 
 void backwardChannels(const Filter& f, int64_t first, const Work& work, const Gradients& g) {

@@ -15,6 +15,8 @@ KernelTable makeKernelTable() {
   registerExpertsMatmul(table);
   registerExpertsRows(table);
   registerFilterConvolution(table);
+  registerGatedConvolution(table);
+  registerGatedConvolutionBackward(table);
   registerGatedDecay(table);
   registerLinearRecurrence(table);
   registerLoss(table);

@@ -16,6 +16,8 @@ void registerExpertsChoice(KernelTable& table);
 void registerExpertsMatmul(KernelTable& table);
 void registerExpertsRows(KernelTable& table);
 void registerFilterConvolution(KernelTable& table);
+void registerGatedConvolution(KernelTable& table);
+void registerGatedConvolutionBackward(KernelTable& table);
 void registerGatedDecay(KernelTable& table);
 void registerLinearRecurrence(KernelTable& table);
 void registerLoss(KernelTable& table);

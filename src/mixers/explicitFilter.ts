@@ -12,13 +12,16 @@ import type { Meaning } from './layer.ts';
 import { stateTensor } from './layer.ts';
 import { windowState } from './shortConvolution.ts';
 
+export const explicitAlgorithms = ['fused', 'direct', 'blocked'] as const;
+export type ExplicitAlgorithm = (typeof explicitAlgorithms)[number];
+
 export interface ExplicitFilter {
   /** K */
   readonly taps: number;
   /** E / G */
   readonly groupSize: number;
-  /** Both are exact. */
-  readonly algorithm: 'direct' | 'blocked';
+  /** All mean the same. `fused`: one operation for gates and filters, and `direct` where a state is carried. */
+  readonly algorithm: ExplicitAlgorithm;
   /** Rows of a block of `blocked`. */
   readonly block: number;
   readonly skip?: Initializer | undefined;
@@ -26,7 +29,7 @@ export interface ExplicitFilter {
   filter(groups: number, context: LayerContext): Tensor;
 }
 
-/** See `LayerType.meaning`: both algorithms compute the same. */
+/** See `LayerType.meaning`: all algorithms compute the same. */
 export function explicitMeaning(
   { algorithm: _, block: __, ...given }: HyenaOptions & Pick<ExplicitFilter, 'algorithm' | 'block'>,
   width: number,
@@ -39,6 +42,8 @@ export function explicitFilter(given: ExplicitFilter): InnerFilter {
   const { taps, groupSize, algorithm, block } = given;
   return {
     skip: given.skip,
+    fused:
+      algorithm === 'fused' ? (features, context) => given.filter(features / groupSize, context) : undefined,
     states: (features, shape) => [windowState({ window: 'window', taps }, features, shape)],
     apply(u, context, state) {
       const features = u.shape[u.shape.length - 1];
@@ -50,7 +55,7 @@ export function explicitFilter(given: ExplicitFilter): InnerFilter {
           window: state && stateTensor(state, 'window'),
           document: carriedDocument(context, state),
         },
-        { algorithm, block },
+        { algorithm: algorithm === 'fused' ? 'direct' : algorithm, block },
       );
       return { z, state: { window } };
     },

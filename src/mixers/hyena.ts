@@ -12,11 +12,11 @@ import { z } from 'zod';
 import type { Tensor } from '../graph/index.ts';
 import type { Initializer, LayerContext } from '../nn/index.ts';
 import { linear, outputProjection, parameter } from '../nn/index.ts';
-import { add, multiply, multiplyChannels } from '../ops/index.ts';
+import { add, gatedConvolution, multiply, multiplyChannels } from '../ops/index.ts';
 import { carriedDocument, documentStates } from './carriedDocument.ts';
 import type { LayerResult, LayerState, OptionIssue, StateShape, StateSpec } from './layer.ts';
 import type { ShortConvolution } from './shortConvolution.ts';
-import { shortConvolution, windowState } from './shortConvolution.ts';
+import { shortConvolution, shortFilter, windowState } from './shortConvolution.ts';
 
 /** Options of every Hyena operator. */
 export const hyenaOptions = {
@@ -39,6 +39,8 @@ export interface InnerFilter {
   /** Where the skip d starts; without it there is none. */
   readonly skip?: Initializer | undefined;
   states(features: number, shape: StateShape): readonly StateSpec[];
+  /** Declares the filter [G, K] where one operation shall do all that needs no state; see `gatedConvolution`. */
+  readonly fused?: ((features: number, context: LayerContext) => Tensor) | undefined;
   /** z before the skip; new states by name where a state was given. */
   apply(u: Tensor, context: LayerContext, state: LayerState | undefined): { z: Tensor; state: LayerState };
 }
@@ -71,6 +73,9 @@ export function hyena(
   state: LayerState | undefined,
 ): LayerResult {
   const features = innerWidth(given, context.width);
+  const project = (y: Tensor): Tensor => outputProjection(y, context, 'output', { bias: given.outputBias });
+  if (!state && filter.fused)
+    return { output: project(hyenaAtOnce(x, given, filter, filter.fused, context)) };
   const [q, k, v] = streams.map((stream) =>
     shortConvolution(
       linear(x, stream, features, context),
@@ -84,11 +89,33 @@ export function hyena(
   const skipped = filter.skip
     ? add(inner.z, multiplyChannels(u, parameter(context, 'skip', [features], filter.skip)))
     : inner.z;
-  const output = outputProjection(multiply(q.y, skipped), context, 'output', { bias: given.outputBias });
+  const output = project(multiply(q.y, skipped));
   if (!state) return { output };
   const document = carriedDocument(context, state) && { document: q.document };
   const windows = { queryWindow: q.window, keyWindow: k.window, valueWindow: v.window };
   return { output, state: { ...windows, ...inner.state, ...document } };
+}
+
+/** q ⊙ z [B, L, E] of sequences from their beginning. */
+function hyenaAtOnce(
+  x: Tensor,
+  given: HyenaOptions,
+  filter: InnerFilter,
+  declare: NonNullable<InnerFilter['fused']>,
+  context: LayerContext,
+): Tensor {
+  const features = innerWidth(given, context.width);
+  const [q, k, v] = streams.map((stream) => ({
+    x: linear(x, stream, features, context),
+    filter: shortFilter(features, featurizerOf(stream, given.featurizer), context),
+  }));
+  return gatedConvolution({
+    ...{ q: q.x, k: k.x, v: v.x },
+    ...{ qFilter: q.filter, kFilter: k.filter, vFilter: v.filter },
+    taps: declare(features, context),
+    skip: filter.skip && parameter(context, 'skip', [features], filter.skip),
+    documents: context.documents,
+  });
 }
 
 /** Filters that `size` neighbouring features share must cover all of them. */

@@ -28,23 +28,33 @@ export function windowState(
   return { name: window, kind: 'window', shape: [batch, taps - 1, features], dtype: 'float32' };
 }
 
+/** The filter [E, K] alone. It starts uniform within ±K^(−1/2) and does not decay. */
+export function shortFilter(
+  features: number,
+  { name, taps }: Pick<ShortConvolution, 'name' | 'taps'>,
+  context: LayerContext,
+): Tensor {
+  const reach = taps ** -0.5;
+  const start = { kind: 'uniform', low: -reach, high: reach } as const;
+  return parameter(context, `${name}.weight`, [features, taps], start, false);
+}
+
 /**
  * act(bias + Σ_k weight[k] · x_{t−(K−1)+k}). Filters start uniform within ±K^(−1/2), biases at 0; neither decays.
  * @param x [B, L, E]
  */
 export function shortConvolution(
   x: Tensor,
-  { name, window, taps, bias, activation }: ShortConvolution,
+  convolution: ShortConvolution,
   context: LayerContext,
   state: LayerState | undefined,
 ): { y: Tensor; window: Tensor; document: Tensor } {
+  const { name, window, bias, activation } = convolution;
   const features = x.shape[x.shape.length - 1];
-  const reach = taps ** -0.5;
-  const start = { kind: 'uniform', low: -reach, high: reach } as const;
   return causalConvolution(
     {
       x,
-      weight: parameter(context, `${name}.weight`, [features, taps], start, false),
+      weight: shortFilter(features, convolution, context),
       bias: bias ? parameter(context, `${name}.bias`, [features], { kind: 'constant', value: 0 }) : undefined,
       documents: context.documents,
       window: state && stateTensor(state, window),

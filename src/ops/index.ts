@@ -13,6 +13,7 @@ export * from './expertsChoice.ts';
 export * from './expertsMatmul.ts';
 export * from './expertsRows.ts';
 export * from './filterConvolution.ts';
+export * from './gatedConvolution.ts';
 export * from './gatedDecay.ts';
 export * from './linearRecurrence.ts';
 export * from './matmul.ts';

@@ -5,6 +5,7 @@ import { createNativeExecutor, inspectNative } from '../../src/runtime/index.ts'
 import type { OperationCase } from './compare.ts';
 import { compareVariant, runNative, variantsOf } from './compare.ts';
 import { expertsCases } from './expertsCases.ts';
+import { gatedCases } from './gatedCases.ts';
 import { layerCases } from './layerCases.ts';
 import { quantizedCases } from './quantizedCases.ts';
 import { recurrenceCases } from './recurrenceCases.ts';
@@ -17,6 +18,7 @@ const cases = [
   ...layerCases(),
   ...sequenceCases(),
   ...recurrenceCases(),
+  ...gatedCases(),
   ...expertsCases(),
   ...quantizedCases(),
 ].map((test, i) => ({

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { fixedTensor, parameter } from '../../nn/index.ts';
 import { multiply } from '../../ops/index.ts';
-import { explicitFilter, explicitMeaning } from '../explicitFilter.ts';
+import { explicitAlgorithms, explicitFilter, explicitMeaning } from '../explicitFilter.ts';
 import type { InnerFilter } from '../hyena.ts';
 import { checkGroups, hyena, hyenaOptions, hyenaStates } from '../hyena.ts';
 import type { OptionIssue } from '../layer.ts';
@@ -21,8 +21,8 @@ const options = z.strictObject({
   decayLengths: z.tuple([z.number().positive(), z.number().positive()]).default([82, 820_000]),
   /** d ⊙ u beside the filter. */
   skip: z.boolean().default(true),
-  /** Both are exact; `direct` is the faster one on CPUs. */
-  algorithm: z.enum(['direct', 'blocked']).default('direct'),
+  /** All mean the same; `fused` does gates and filters in one pass over memory. */
+  algorithm: z.enum(explicitAlgorithms).default('fused'),
   /** Rows of a block of `blocked`. */
   block: z.int().positive().default(64),
 });
@@ -77,7 +77,7 @@ export const hyenaMr = defineLayer<Options>({
       lengths: [5, 11],
     },
     {
-      label: 'direct without a skip',
+      label: 'without a skip',
       width: 3,
       options: options.parse({
         ...{ taps: 9, groupSize: 3, decayLengths: [4, 4], skip: false },

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { parameter } from '../../nn/index.ts';
-import { explicitFilter, explicitMeaning } from '../explicitFilter.ts';
+import { explicitAlgorithms, explicitFilter, explicitMeaning } from '../explicitFilter.ts';
 import type { InnerFilter } from '../hyena.ts';
 import { checkGroups, hyena, hyenaOptions, hyenaStates } from '../hyena.ts';
 import { defineLayer } from '../layer.ts';
@@ -15,8 +15,8 @@ const options = z.strictObject({
   taps: z.int().min(2).default(7),
   /** E / G: neighbouring features that share a filter. */
   groupSize: z.int().positive().default(16),
-  /** Both are exact; so short a filter is fastest when it slides over the input. */
-  algorithm: z.enum(['direct', 'blocked']).default('direct'),
+  /** All mean the same; `fused` does gates and filters in one pass over memory. */
+  algorithm: z.enum(explicitAlgorithms).default('fused'),
   /** Rows of a block of `blocked`. */
   block: z.int().positive().default(16),
 });
