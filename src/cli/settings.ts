@@ -112,7 +112,7 @@ function section(value: Section, key: string): Section {
 }
 
 /** The vocabulary of a model must be that of its tokenizer, or larger. */
-export function checkVocabulary(config: RunConfig): void {
+export function checkVocabulary(config: Pick<RunConfig, 'model' | 'data'>): void {
   const { name, vocabulary } = tokenizerOf(config.data);
   if (config.model.vocabulary < vocabulary) {
     throw new BraidError(

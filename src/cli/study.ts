@@ -1,5 +1,6 @@
 /** `braid study`: a prepared study, within a budget, with its report. */
 import { Command, Option } from 'commander';
+import { BraidError } from '../graph/index.ts';
 import { formatDuration } from '../report/format.ts';
 import { textTable } from '../report/table.ts';
 import type { PreparedStudy, Rates, StudySize } from '../study/index.ts';
@@ -17,6 +18,7 @@ import {
 import { dataConfigSchema } from '../train/index.ts';
 import { counts, duration, jobs, rates, several } from './arguments.ts';
 import { reportComparison, writeFiles } from './comparison.ts';
+import { checkVocabulary } from './settings.ts';
 
 interface Options {
   readonly budget: number;
@@ -25,6 +27,7 @@ interface Options {
   readonly rates?: Rates;
   readonly out?: string;
   readonly text?: readonly string[];
+  readonly shards?: string;
   readonly jobs: number | 'auto';
   readonly json?: boolean;
 }
@@ -36,7 +39,11 @@ export function command(): Command {
     )
     .argument('[name]', 'the study; without it, all are listed')
     .option('--budget <time>', 'what all of it may take: 10m, 1h, 8h', duration, 600)
-    .addOption(new Option('--size <size>', 'size of the models').choices(studySizes).default('nano'))
+    .addOption(
+      new Option('--size <size>', 'size of the models; from 135m flowhn-table only')
+        .choices(studySizes)
+        .default('nano'),
+    )
     .option('--seeds <list>', 'seeds, with commas (default: 2 of them, from 1h 3, from 8h 5)', counts)
     .option(
       '--rates <list>',
@@ -49,6 +56,7 @@ export function command(): Command {
       'plain text to train on (default: the Brown corpus); may be given again',
       several,
     )
+    .option('--shards <folder>', 'token shards to train on instead of a text')
     .option('--jobs <n>', "runs at a time, or 'auto': by measurement, where models are small", jobs, 'auto')
     .option('--json', 'print JSON instead of the tables')
     .addHelpText(
@@ -67,11 +75,19 @@ function list(): void {
   process.stdout.write(`${textTable([{ title: 'study' }, { title: 'what it varies' }], rows)}\n`);
 }
 
-async function run(name: string, { out, text, json, jobs: wanted, ...options }: Options): Promise<void> {
+async function run(
+  name: string,
+  { out, text, shards, json, jobs: wanted, ...options }: Options,
+): Promise<void> {
   const study = findStudy(name);
   const folder = out ?? `runs/study-${name}`;
-  const data = dataConfigSchema.parse({ ...(text ? { text } : {}), validateEvery: 20 });
+  if (text && shards) throw new BraidError('usage', 'Give either --text or --shards, and not both.');
+  const source = shards ? { shards, tokenizer: 'shards' } : text ? { text } : {};
+  const data = dataConfigSchema.parse({ ...source, validateEvery: 20 });
   const prepared = prepareStudy(study, { ...options, data });
+  for (const { rows } of prepared.parts) {
+    for (const { model } of rows) checkVocabulary({ model, data });
+  }
   process.stderr.write(`${announce(prepared)}\n`);
   const result = await runStudy(prepared, folder, (part, runPart) =>
     reportComparison(part.title, (hooks) => runPart({ ...hooks, jobs: wanted })),

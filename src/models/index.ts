@@ -30,3 +30,4 @@ export type { Preset } from './presets/index.ts';
 export { findPreset, presets, quickstartPresets } from './presets/index.ts';
 export type { SafetensorsType, TensorToWrite } from './safetensors.ts';
 export { SafetensorsFile, writeSafetensors } from './safetensors.ts';
+export { parseJson, readText } from './textFile.ts';

@@ -1,5 +1,5 @@
 /** One cell of a comparison: a run that is trained (or gone on with), measured, and remembered with its figures. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { peakMemory, resetPeakMemory } from '../bench/memory.ts';
 import { isaOf, openSession } from '../bench/session.ts';
@@ -7,7 +7,7 @@ import type { Text } from '../data/index.ts';
 import type { TaskResult } from '../eval/index.ts';
 import { documentsOf, evaluateTask } from '../eval/index.ts';
 import { BraidError } from '../graph/index.ts';
-import { writeFileAtomically } from '../models/index.ts';
+import { parseJson, readText, writeFileAtomically } from '../models/index.ts';
 import type { Executor, Store } from '../runtime/index.ts';
 import type { FrozenRunConfig, Run, StepMetrics } from '../train/index.ts';
 import {
@@ -199,11 +199,8 @@ function interrupted({ folder }: Cell, step: number): BraidError {
 
 function readMeasured(path: string): CellResult | undefined {
   if (!existsSync(path)) return undefined;
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as CellResult;
-  } catch (cause) {
-    throw new BraidError('file', `'${path}' is damaged. Remove it: the run is measured again.`, { cause });
-  }
+  const message = `'${path}' is damaged. Remove it: the run is measured again.`;
+  return parseJson(readText(path), 'file', message) as CellResult;
 }
 
 /** A comparison that is started again must be the same one: other settings are an error, not a mixture. */

@@ -46,6 +46,16 @@ describe('stepsOf', () => {
     );
   });
 
+  it('has the more steps for a budget the more runs train at a time', () => {
+    const costs = [1, 2, 3].map((seconds) => ({ flops: 1, seconds }));
+    const [alone] = stepsOf(design('tokens', { budget: 36_000 }), costs);
+    const [together] = stepsOf(design('tokens', { budget: 36_000 }), costs, 2);
+    // Twelve seconds of work for each step, and seven until the later of two places is free.
+    expect(together / alone).toBeCloseTo(12 / 7, 3);
+    const slow = costs.map((cost) => ({ ...cost, wall: 2 * cost.seconds }));
+    expect(stepsOf(design('tokens', { budget: 36_000 }), slow, 2)[0] / alone).toBeCloseTo(6 / 7, 3);
+  });
+
   it('stays within a budget, and uses it', () => {
     fc.assert(
       fc.property(three, fc.constantFrom<Equal>('tokens', 'flops', 'seconds'), (costs, equal) => {
@@ -64,7 +74,7 @@ describe('stepsOf', () => {
     // Two runs of each of three models are measured for 60 of 900 seconds; a step of all of them takes 12.
     expect(steps).toBe(70);
     expect(() => stepsOf(design('tokens', { budget: 100 }), costs)).toThrow(
-      /Measuring 6 runs .* 60 s.* Give it 134 s/,
+      /Measuring 6 runs .* 1:00.* Give it 134s/,
     );
   });
 

@@ -5,6 +5,7 @@
 import { BraidError } from '../graph/index.ts';
 import type { ModelConfig } from '../models/index.ts';
 import { planModel } from '../models/plan.ts';
+import { formatDuration } from '../report/format.ts';
 import type { DataConfig, FrozenRunConfig, FrozenTrainConfig } from '../train/index.ts';
 import { tokensPerStep } from '../train/index.ts';
 import { makespan } from './schedule.ts';
@@ -137,13 +138,20 @@ function affordable(
   if (measuring > budget / 2) {
     throw new BraidError(
       'usage',
-      `Measuring ${runsPerRow(design) * costs.length} runs on the validation text takes about ${Math.ceil(measuring)} s, more than ` +
-        `half of this comparison's ${Math.round(budget / plannedShare)} s. Give it ${Math.ceil((2 * measuring) / plannedShare)} s or ` +
-        'more, fewer seeds or models, or a larger data.validateEvery.',
+      `Measuring ${runsPerRow(design) * costs.length} runs on the validation text takes about ${formatDuration(measuring)}, ` +
+        `more than half of this comparison's ${formatDuration(budget / plannedShare)}. Give it ` +
+        `${asBudget((2 * measuring) / plannedShare)} or more, ` +
+        'fewer seeds or models, or a larger data.validateEvery.',
     );
   }
   const perUnit = costs.map((cost, index) => wallOf(cost) / units[index]);
   return (budget - measuring) / allRuns(design, perUnit, jobs);
+}
+
+/** A time that is long enough, as `--budget` takes it. */
+export function asBudget(seconds: number): string {
+  if (seconds < 600) return `${Math.ceil(seconds)}s`;
+  return seconds < 3 * 3600 ? `${Math.ceil(seconds / 60)}m` : `${Math.ceil(seconds / 3600)}h`;
 }
 
 function wallOf({ seconds = Number.NaN, wall = seconds }: RowCost): number {

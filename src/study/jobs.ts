@@ -3,14 +3,13 @@
  * threads, and the steps of a budget on how many share the machine: both are chosen once and kept in `jobs.json`, so that
  * going on repeats the bits whatever number is asked for then.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { openExecutor } from '../bench/session.ts';
 import { quantile } from '../bench/statistics.ts';
 import { measureTraining } from '../bench/train.ts';
-import { BraidError } from '../graph/index.ts';
-import { writeFileAtomically } from '../models/index.ts';
+import { parseJson, readText, writeFileAtomically } from '../models/index.ts';
 import type { FrozenTrainConfig, MachineDefaults } from '../train/index.ts';
 import {
   checkMemory,
@@ -104,14 +103,8 @@ function threadsOf(all: number, threads: number): string {
 /** What an earlier call chose. Comparisons that were begun without a choice had all threads, one run at a time. */
 function readKept({ train }: OpenDesign, { home, folder, machine }: JobsOptions): Kept | undefined {
   const path = join(home, file);
-  if (existsSync(path)) {
-    try {
-      return JSON.parse(readFileSync(path, 'utf8')) as Kept;
-    } catch (cause) {
-      const advice = 'Restore it, or begin the comparison in another folder.';
-      throw new BraidError('file', `'${path}' is damaged. ${advice}`, { cause });
-    }
-  }
+  const message = `'${path}' is damaged. Restore it, or begin the comparison in another folder.`;
+  if (existsSync(path)) return parseJson(readText(path), 'file', message) as Kept;
   const begun = readdirSync(folder).find((name) => isRun(join(folder, name)));
   if (begun === undefined && !existsSync(join(home, speedFile))) return undefined;
   const threads = begun === undefined ? machine.threads : openRun(join(folder, begun)).config.train.threads;

@@ -120,4 +120,34 @@ describe('runComparison', () => {
     for (const { learningRate } of result.rows) expect(learningRate).toBe(0.03);
     expect(readdirSync(join(folder, 'grid')).filter((name) => name.includes('seed'))).toHaveLength(6);
   });
+
+  it('refuses a budget that would go into measuring, before it measures, and says what it takes', async () => {
+    const refused = run(design({ amount: { budget: 0.001 } }), 'poor');
+    await expect(refused).rejects.toThrow(/step times of 2 models takes about .* Give it .* or more/);
+    expect(readdirSync(join(folder, 'poor'))).toEqual(['jobs.json']);
+  });
+
+  it('validates while it trains where that is asked for', async () => {
+    const { train } = design();
+    const asked = { ...train, validateEvery: 2, validateRows: 2 };
+    const { rows } = await run(design({ seeds: [1], train: asked }), 'validated');
+    for (const { validations } of rows) {
+      expect(validations.map(({ step, tokens }) => [step, tokens])).toEqual([
+        [2, 32],
+        [3, 48],
+      ]);
+      for (const { bitsPerByte } of validations) expect(bitsPerByte).toBeGreaterThan(0);
+    }
+    const plain = await run(design({ seeds: [1] }), 'unvalidated');
+    expect(plain.rows[0].validations).toEqual([]);
+    expect(plain.rows.map(({ bitsPerByte }) => bitsPerByte)).toEqual(rows.map((row) => row.bitsPerByte));
+  });
+
+  it('goes on with a comparison of before it knew of several runs at a time', async () => {
+    const whole = await run(design({ seeds: [1] }), 'old');
+    rmSync(join(folder, 'old', 'jobs.json'));
+    rmSync(join(folder, 'old', 'two-layers-seed-1'), { recursive: true });
+    const { rows } = await run(design({ seeds: [1] }), 'old');
+    expect(rows.map(({ bitsPerByte }) => bitsPerByte)).toEqual(whole.rows.map((row) => row.bitsPerByte));
+  });
 });

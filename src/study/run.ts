@@ -8,20 +8,23 @@ import { isaOf, openExecutor } from '../bench/session.ts';
 import { quantile } from '../bench/statistics.ts';
 import type { Text } from '../data/index.ts';
 import { loadText } from '../data/index.ts';
+import { BraidError } from '../graph/index.ts';
+import { formatDuration } from '../report/format.ts';
 import type { Executor } from '../runtime/index.ts';
 import type { MachineDefaults, StepMetrics, TrainConfig } from '../train/index.ts';
 import { describeEnvironment, freezeTrain, makeFolder, settle, tokensPerStep } from '../train/index.ts';
 import type { CellResult, Measuring } from './cell.ts';
 import { runCells } from './cells.ts';
 import { openCrew, soloCrew } from './crew.ts';
-import type { Cell, Design, Row } from './design.ts';
-import { checkDesign, rowCost, runSeconds, runsPerRow, stepsOf } from './design.ts';
+import type { Cell, Design, Row, RowCost } from './design.ts';
+import { asBudget, checkDesign, rowCost, runSeconds, runsPerRow, stepsOf } from './design.ts';
 import { documentBytes } from './documentLosses.ts';
 import type { Jobs } from './jobs.ts';
 import { planJobs } from './jobs.ts';
 import type { ComparisonResult } from './results.ts';
 import { summarizeComparison } from './results.ts';
-import { measureSpeeds } from './speed.ts';
+import type { SpeedEffort } from './speed.ts';
+import { knowsSpeeds, measureSpeeds, roughSpeeds, speedEffort, speedSeconds } from './speed.ts';
 
 /** A design whose machine-dependent values are still open. */
 export type OpenDesign = Omit<Design, 'train'> & { readonly train: TrainConfig };
@@ -85,7 +88,16 @@ export async function runComparison(
   const text = loadText(design.data);
   const before = await peakOf(executor, design);
   const timed = jobs.shared || design.equal === 'seconds' || 'budget' in design.amount;
-  const speeds = timed ? await measureSpeeds(design, home, executor, options.onSpeed) : undefined;
+  const effort = timed
+    ? await affordEffort(design, executor, text, jobs, { ...options, speeds: home })
+    : undefined;
+  const speeds = effort
+    ? await measureSpeeds(design, home, executor, {
+        effort,
+        signal: options.signal,
+        onRow: options.onSpeed,
+      })
+    : undefined;
   const steps = planSteps(design, speeds, text, jobs, options);
   const crew = jobs.now > 1 ? openCrew(jobs.now) : soloCrew(executor, text);
   let measured: Awaited<ReturnType<typeof runCells>>;
@@ -120,40 +132,81 @@ async function peakOf(executor: Executor, { train }: Design): Promise<Peak | nul
   return measurePeak(executor, { precision: train.precision === 'bfloat16' ? 'bfloat16' : 'float32' });
 }
 
+/** Longer than one likes to look at nothing. */
+const worthSaying = 60;
+
+/** How thoroughly step times are measured. A budget that cannot do is refused before it is spent on measuring. */
+async function affordEffort(
+  design: Design,
+  executor: Executor,
+  { validation }: Text,
+  jobs: Jobs,
+  { speeds: home = '', warn: tell }: ComparisonOptions,
+): Promise<SpeedEffort> {
+  const unlimited = Number.POSITIVE_INFINITY;
+  if (knowsSpeeds(design, home)) return speedEffort([], unlimited);
+  const rough = await roughSpeeds(design, executor);
+  const budget = 'budget' in design.amount ? design.amount.budget : unlimited;
+  const effort = speedEffort(rough, budget);
+  const seconds = speedSeconds(rough, effort);
+  if (seconds > worthSaying) tell(`Measuring step times takes about ${formatDuration(seconds)}.`);
+  if (seconds > budget / 2) {
+    throw new BraidError(
+      'usage',
+      `Measuring the step times of ${design.rows.length} models takes about ${formatDuration(seconds)}, more than half of this ` +
+        `comparison's ${formatDuration(budget)}. Give it ${asBudget(2 * seconds)} or more, or compare fewer or smaller models.`,
+    );
+  }
+  stepsOf(design, costsOf(design, rough, validation.count, jobs), jobs.planned);
+  return effort;
+}
+
+/** What the rows cost, where a step of each takes so long alone. */
+function costsOf(
+  { rows, train }: Design,
+  seconds: readonly number[],
+  validationTokens: number,
+  { crowding }: Jobs,
+): RowCost[] {
+  const { validateEvery, validateRows, length } = train;
+  const validated = validateRows > 0 ? Math.min(validateRows * length, validationTokens) : validationTokens;
+  return rows.map((row, index) => {
+    const step = seconds[index];
+    // Without the backward pass, a third of the work.
+    const measuring = (tokens: number): number => (tokens / tokensPerStep(train)) * (step / 3);
+    const validating = validateEvery > 0 ? measuring(validated) / validateEvery : 0;
+    return {
+      ...rowCost(row, train),
+      seconds: step,
+      wall: crowding * (step + validating),
+      measuring: crowding * measuring(validationTokens),
+    };
+  });
+}
+
 function planSteps(
   design: Design,
   speeds: readonly (readonly number[])[] | undefined,
   { validation }: Text,
-  { planned, now, crowding }: Jobs,
+  jobs: Jobs,
   { onForecast }: ComparisonOptions,
 ): number[] {
-  const { train } = design;
-  const perStep = tokensPerStep(train);
-  const { validateEvery, validateRows, length } = train;
-  const validated = validateRows > 0 ? Math.min(validateRows * length, validation.count) : validation.count;
-  const costs = design.rows.map((row, index) => {
-    const cost = rowCost(row, train);
-    if (!speeds) return cost;
-    const seconds = quantile(speeds[index], 0.5);
-    // Without the backward pass, a third of the work.
-    const measuring = (tokens: number): number => (tokens / perStep) * (seconds / 3);
-    const validating = validateEvery > 0 ? measuring(validated) / validateEvery : 0;
-    return {
-      ...{ ...cost, seconds },
-      ...{ wall: crowding * (seconds + validating), measuring: crowding * measuring(validation.count) },
-    };
-  });
-  const steps = stepsOf(design, costs, planned);
+  const { rows, train } = design;
+  const seconds = speeds?.map((samples) => quantile(samples, 0.5));
+  const costs = seconds
+    ? costsOf(design, seconds, validation.count, jobs)
+    : rows.map((row) => rowCost(row, train));
+  const steps = stepsOf(design, costs, jobs.planned);
   onForecast?.({
-    rows: design.rows.map(({ name }, index) => ({
+    rows: rows.map(({ name }, index) => ({
       name,
       steps: steps[index],
-      tokens: steps[index] * perStep,
+      tokens: steps[index] * tokensPerStep(train),
     })),
-    runs: runsPerRow(design) * design.rows.length,
-    jobs: now,
+    runs: runsPerRow(design) * rows.length,
+    jobs: jobs.now,
     threads: train.threads,
-    ...(speeds ? { seconds: runSeconds(design, costs, steps, now) } : {}),
+    ...(speeds ? { seconds: runSeconds(design, costs, steps, jobs.now) } : {}),
   });
   return steps;
 }

@@ -46,6 +46,11 @@ describe('prepareStudy', () => {
     expect(prepare(3600).settings).toMatchObject({ seeds: [1, 2, 3], rates: { kind: 'grid' } });
     expect(prepare(8 * 3600).settings.seeds).toHaveLength(5);
   });
+
+  it('refuses a size that the study does not have', () => {
+    const given = { size: '135m', budget: 600, data: dataConfigSchema.parse({}) } as const;
+    expect(() => prepareStudy(study, given)).toThrow(/'widths' has the sizes nano, 10m, not 135m/);
+  });
 });
 
 describe.skipIf(!inspectNative().available)('runStudy', () => {

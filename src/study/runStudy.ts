@@ -1,4 +1,5 @@
 /** A prepared study from its budget to its report: one comparison per part, in the study's folder. */
+import { BraidError } from '../graph/index.ts';
 import type { DataConfig } from '../train/index.ts';
 import { trainConfigSchema } from '../train/index.ts';
 import type { Rates } from './design.ts';
@@ -6,6 +7,7 @@ import type { ComparisonResult } from './results.ts';
 import type { ComparisonOptions } from './run.ts';
 import { runComparison } from './run.ts';
 import type { Part, Study, StudySize } from './studies/study.ts';
+import { smallSizes } from './studies/study.ts';
 
 export interface StudySettings {
   readonly size: StudySize;
@@ -19,7 +21,7 @@ export interface StudySettings {
 }
 
 export interface PreparedStudy {
-  readonly study: Study;
+  readonly study: Study<StudySize>;
   readonly settings: StudySettings & { readonly seeds: readonly number[]; readonly rates: Rates };
   readonly parts: readonly Part[];
 }
@@ -38,6 +40,10 @@ export interface StudyResult {
 const training = {
   nano: { length: 256, batch: 2, learningRate: 3e-3 },
   '10m': { length: 512, batch: 2, learningRate: 1.5e-3 },
+  // Those of FlowHN's released training script.
+  '135m': { length: 1024, batch: 2, learningRate: 3e-4 },
+  '350m': { length: 1024, batch: 2, learningRate: 3e-4 },
+  '1b': { length: 1024, batch: 2, learningRate: 3e-4 },
 } as const;
 
 const hour = 3600;
@@ -45,8 +51,15 @@ const hour = 3600;
 const needleTrials = 10;
 
 /** Fills in what follows from the budget. Nothing is run. */
-export function prepareStudy(study: Study, given: StudySettings): PreparedStudy {
+export function prepareStudy(study: Study<StudySize>, given: StudySettings): PreparedStudy {
   const { size, budget } = given;
+  const sizes: readonly StudySize[] = study.sizes ?? smallSizes;
+  if (!sizes.includes(size)) {
+    throw new BraidError(
+      'usage',
+      `The study '${study.name}' has the sizes ${sizes.join(', ')}, not ${size}.`,
+    );
+  }
   const { learningRate } = training[size];
   const grid: Rates = { kind: 'grid', rates: [learningRate / 2, learningRate, 2 * learningRate] };
   const rates = given.rates ?? (budget >= hour ? grid : { kind: 'fixed' as const });

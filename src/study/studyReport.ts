@@ -10,9 +10,9 @@ import {
   pairTable,
 } from './report.ts';
 import type { StudyResult } from './runStudy.ts';
-import type { Study } from './studies/study.ts';
+import type { Study, StudySize } from './studies/study.ts';
 
-export function studyPage(study: Study, { parts, size, budget, question }: StudyResult): string {
+export function studyPage(study: Study<StudySize>, { parts, size, budget, question }: StudyResult): string {
   const [first] = parts;
   return page(`Braid: study ${study.name}`, `${question} Size ${size}, budget ${formatDuration(budget)}.`, [
     ...(study.conclude?.(parts.map(({ comparison }) => comparison)) ?? []),

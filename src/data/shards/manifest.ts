@@ -1,9 +1,10 @@
 /** What is in a folder of shards and how it came there: `manifest.json`. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BraidError } from '../../graph/index.ts';
-import { fileError, writeFileAtomically } from '../../models/atomicFile.ts';
+import { writeFileAtomically } from '../../models/atomicFile.ts';
+import { parseJson, readText } from '../../models/textFile.ts';
 import { formats } from '../sources/files.ts';
 import { placeSchema } from './place.ts';
 
@@ -70,20 +71,8 @@ export const manifestFormat: typeof FORMAT = FORMAT;
 export function readManifest(folder: string): Manifest | undefined {
   const path = join(folder, FILE);
   if (!existsSync(path)) return undefined;
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new BraidError('data', `'${path}' is not JSON. It is damaged; prepare the shards again.`, {
-      cause,
-    });
-  }
+  const message = `'${path}' is damaged. Prepare the shards again.`;
+  const value = parseJson(readText(path), 'data', message);
   const parsed = manifestSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;

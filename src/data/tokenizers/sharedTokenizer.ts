@@ -1,7 +1,7 @@
 /** A tokenizer as the files of a Hugging Face folder, so that others encode a text as a run does. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileError } from '../../models/atomicFile.ts';
+import { readText } from '../../models/textFile.ts';
 import { byteTokenizer, type Tokenizer } from '../tokenizer.ts';
 import { characterOfByte } from './byteAlphabet.ts';
 import { byteLevelFile, separatorName } from './byteLevelFile.ts';
@@ -45,23 +45,15 @@ function copy({ separator }: Tokenizer, path: string): SharedTokenizer {
   const name = readTokenizerFile(path).json.added_tokens.find(({ id }) => id === separator)?.content;
   const beside = companions.filter((companion) => existsSync(join(dirname(path), companion)));
   const files = Object.fromEntries(
-    beside.map((companion) => [companion, read(join(dirname(path), companion))] as const),
+    beside.map((companion) => [companion, readText(join(dirname(path), companion))] as const),
   );
   return {
-    files: { [configFile]: config(name), ...files, 'tokenizer.json': read(path) },
+    files: { [configFile]: config(name), ...files, 'tokenizer.json': readText(path) },
     note:
       name === undefined
         ? `tokenizer.json is that of the run. It lacks the token that begins a text, ${separator}.`
         : `tokenizer.json is that of the run; ${name} (${separator}) begins a text.`,
   };
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
 }
 
 /** Without it `transformers` takes the class that goes with the architecture, which may change what the file says. */

@@ -1,10 +1,10 @@
 /** `tokenizer.json` of Hugging Face: the parts that Braid reads itself. Everything else is for the library. */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { BraidError } from '../../graph/index.ts';
-import { fileError } from '../../models/atomicFile.ts';
+import { parseJson, readText } from '../../models/textFile.ts';
 
 const addedTokenSchema = z.looseObject({
   id: z.int().nonnegative(),
@@ -53,20 +53,8 @@ export function nameOf(path: string): string {
 
 /** Reads the file; one that is no tokenizer is a `BraidError('data')` that names it. */
 export function readTokenizerFile(path: string): TokenizerFile {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError('read', path, error);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new BraidError('data', `'${path}' is not JSON, so no tokenizer (${(cause as Error).message}).`, {
-      cause,
-    });
-  }
+  const text = readText(path);
+  const value = parseJson(text, 'data', `'${path}' is not JSON, so no tokenizer.`);
   const parsed = fileSchema.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;

@@ -1,4 +1,4 @@
-import { fromPreset, type Study } from './study.ts';
+import { fromPreset, type Study, type StudySize, studySizes } from './study.ts';
 
 const families = [
   'llama',
@@ -14,11 +14,12 @@ const families = [
   'flowhn-chunks',
 ];
 
-/** The table of Moradi et al. (arXiv:2505.19472), at a size that trains here. */
-export const flowhnTable: Study = {
+/** The table of Moradi et al. (arXiv:2505.19472), at sizes that train here and at the published ones. */
+export const flowhnTable: Study<StudySize> = {
   name: 'flowhn-table',
   summary: "FlowHN's table: its strategies beside LLaMA, Mamba, Jamba, a sequential hybrid and Hymba",
   question: 'How do the models of the FlowHN paper compare on the same tokens and with the same FLOPs?',
+  sizes: studySizes,
   parts: (size) => {
     const rows = families.map((name) => ({ name, model: fromPreset(name, size) }));
     return [

@@ -1,5 +1,5 @@
 import { parseModelConfig } from '../../models/index.ts';
-import { fromPreset, type Study, type StudySize } from './study.ts';
+import { fromPreset, type SmallSize, type Study } from './study.ts';
 
 const layoutsByName: Readonly<Record<string, readonly string[]>> = {
   'SE MR LI attention': ['hyena-se', 'hyena-mr', 'hyena-li', 'attention'],
@@ -11,7 +11,7 @@ const layoutsByName: Readonly<Record<string, readonly string[]>> = {
   attention: ['attention', 'attention', 'attention', 'attention'],
 };
 
-const times: Readonly<Record<StudySize, number>> = { nano: 1, '10m': 3 };
+const times: Readonly<Record<SmallSize, number>> = { nano: 1, '10m': 3 };
 
 /** StripedHyena 2 (Ku et al. 2025, arXiv:2503.01868), appendix C.1: which convolutions stand beside attention. */
 export const layouts: Study = {

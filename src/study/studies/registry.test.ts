@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { planModel } from '../../models/plan.ts';
 import { findStudy, studies } from './registry.ts';
 import { narrower } from './routing.ts';
-import { fromPreset, studySizes } from './study.ts';
+import { fromPreset, smallSizes, studySizes } from './study.ts';
 
 describe.each(studies)('$name', (study) => {
-  it.each(studySizes)(
+  it.each(study.sizes ?? smallSizes)(
     'has different models with different names at %s, and its whole budget shared out',
     (size) => {
       const parts = study.parts(size);
@@ -22,13 +22,18 @@ describe.each(studies)('$name', (study) => {
 });
 
 it('narrows FlowHN without split to the FLOPs of a split one', () => {
-  for (const size of studySizes) {
+  for (const size of smallSizes) {
     const length = size === 'nano' ? 256 : 512;
     const flops = (model: Parameters<typeof planModel>[0]) =>
       planModel(model, { length }).flopsPerToken.training;
     const ratio = flops(narrower(size)) / flops(fromPreset('flowhn-fac', size));
     expect(Math.abs(ratio - 1)).toBeLessThan(0.06);
   }
+});
+
+it('has the published sizes of the table alone', () => {
+  expect(studies.filter(({ sizes }) => sizes).map(({ name }) => name)).toEqual(['flowhn-table']);
+  expect(findStudy('flowhn-table').sizes).toEqual(studySizes);
 });
 
 it('names the nearest study for a slip', () => {

@@ -9,9 +9,9 @@ import { placement } from './placement.ts';
 import { ratio } from './ratio.ts';
 import { routing } from './routing.ts';
 import { scaling } from './scaling.ts';
-import type { Study } from './study.ts';
+import type { Study, StudySize } from './study.ts';
 
-export const studies: readonly Study[] = [
+export const studies: readonly Study<StudySize>[] = [
   flowhnTable,
   routing,
   ratio,
@@ -22,7 +22,7 @@ export const studies: readonly Study[] = [
   scaling,
 ];
 
-export function findStudy(name: string): Study {
+export function findStudy(name: string): Study<StudySize> {
   const found = studies.find((study) => study.name === name);
   if (found) return found;
   const names = studies.map((study) => study.name);

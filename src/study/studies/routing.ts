@@ -2,12 +2,12 @@ import type { ModelConfig } from '../../models/index.ts';
 import { parseModelConfig } from '../../models/index.ts';
 import { planModel } from '../../models/plan.ts';
 import type { Row } from '../design.ts';
-import { fromPreset, type Study, type StudySize } from './study.ts';
+import { fromPreset, type SmallSize, type Study } from './study.ts';
 
-const lengths: Readonly<Record<StudySize, number>> = { nano: 256, '10m': 512 };
+const lengths: Readonly<Record<SmallSize, number>> = { nano: 256, '10m': 512 };
 
 /** Every strategy as FlowHN has it, and what `chunks` leaves to choose. */
-function routed(size: StudySize): Row[] {
+function routed(size: SmallSize): Row[] {
   const chunk = size === 'nano' ? 16 : 64;
   const chunks = (changes: Readonly<Record<string, unknown>>): ModelConfig =>
     fromPreset('flowhn-chunks', size, { routing: { strategy: 'chunks', chunk, ...changes } });
@@ -28,7 +28,7 @@ function routed(size: StudySize): Row[] {
 }
 
 /** FlowHN without split, with three quarters of the width and the MLP that comes nearest to the FLOPs of a split model. */
-export function narrower(size: StudySize): ModelConfig {
+export function narrower(size: SmallSize): ModelConfig {
   const options = { length: lengths[size] };
   const flops = (model: ModelConfig): number => planModel(model, options).flopsPerToken.training;
   const target = flops(fromPreset('flowhn-fac', size));
@@ -45,7 +45,7 @@ export function narrower(size: StudySize): ModelConfig {
   return candidates.reduce((a, b) => (distance(b) < distance(a) ? b : a));
 }
 
-function whole(size: StudySize): Row[] {
+function whole(size: SmallSize): Row[] {
   const meaned = { type: 'mean', norm: true };
   const bare = { pattern: '(attention & mamba1)+mlp*3', fusion: meaned };
   return [

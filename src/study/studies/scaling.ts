@@ -5,9 +5,9 @@ import { figures, htmlTable } from '../../report/page.ts';
 import { scatterChart } from '../../report/scatterChart.ts';
 import { isoFlop } from '../isoFlop.ts';
 import type { ComparisonResult } from '../results.ts';
-import type { Study, StudySize } from './study.ts';
+import type { SmallSize, Study } from './study.ts';
 
-const widths: Readonly<Record<StudySize, readonly number[]>> = {
+const widths: Readonly<Record<SmallSize, readonly number[]>> = {
   nano: [64, 96, 128, 192],
   '10m': [128, 192, 256, 384],
 };

@@ -6,9 +6,14 @@ import type { Section } from '../../report/page.ts';
 import type { Equal, Row } from '../design.ts';
 import type { ComparisonResult } from '../results.ts';
 
-export type StudySize = 'nano' | '10m';
+/** Sizes that train here in minutes to hours: every study has them. */
+export type SmallSize = 'nano' | '10m';
 
-export const studySizes: readonly StudySize[] = ['nano', '10m'];
+export type StudySize = SmallSize | '135m' | '350m' | '1b';
+
+export const smallSizes: readonly SmallSize[] = ['nano', '10m'];
+
+export const studySizes: readonly StudySize[] = [...smallSizes, '135m', '350m', '1b'];
 
 /** One comparison of a study. */
 export interface Part {
@@ -25,11 +30,13 @@ export interface Part {
   readonly needles?: readonly number[];
 }
 
-export interface Study {
+export interface Study<Size extends StudySize = SmallSize> {
   readonly name: string;
   readonly summary: string;
   readonly question: string;
-  parts(size: StudySize): readonly Part[];
+  /** Those that it can be asked for; the small ones unless given. */
+  readonly sizes?: readonly Size[];
+  parts(size: Size): readonly Part[];
   /** Further sections of the report, from the results of the parts, in their order. */
   conclude?(results: readonly ComparisonResult[]): readonly Section[];
 }
@@ -48,7 +55,7 @@ export function fromPreset(family: string, size: StudySize, changes: Changes = {
  */
 export const deepDepth = 12;
 
-const deepSizes: Readonly<Record<StudySize, Changes>> = {
+const deepSizes: Readonly<Record<SmallSize, Changes>> = {
   nano: {
     width: 96,
     mlp: { width: 256 },
@@ -64,7 +71,7 @@ const deepSizes: Readonly<Record<StudySize, Changes>> = {
 };
 
 /** Halves of attention and Mamba-2 for blocks that hold both (Bae et al. 2025): half the queries, values as wide as the stream. */
-const deepHalves: Readonly<Record<StudySize, Changes>> = {
+const deepHalves: Readonly<Record<SmallSize, Changes>> = {
   nano: {
     attention: { heads: 3, kvHeads: 1, headDim: 16, valueDim: 32 },
     mamba2: { heads: 3, headDim: 32, state: 32 },
@@ -81,7 +88,7 @@ const byteVocabulary = 257;
  * A deep model from one item per layer. The names `attention`, `mamba2`, and for blocks of both `halfAttention` and
  * `halfMamba2`, may stand in the items.
  */
-export function deepModel(size: StudySize, items: readonly string[], changes: Changes = {}): ModelConfig {
+export function deepModel(size: SmallSize, items: readonly string[], changes: Changes = {}): ModelConfig {
   const pattern = items.map((item) => `${item}+mlp`).join(' ');
   const { attention, mamba2, ...rest } = deepSizes[size];
   const halves = deepHalves[size];
