@@ -64,6 +64,18 @@ struct Exp {
   static f32x16 slope(const f32x16& x) { return exp(x); }
 };
 
+// Value and slope at one place. Those of silu share the division, which takes as long as everything else in them.
+template <typename Kind>
+inline f32x16 valueAndSlope(Kind, const f32x16& x, f32x16& slope) {
+  slope = Kind::slope(x);
+  return Kind::value(x);
+}
+inline f32x16 valueAndSlope(Silu, const f32x16& x, f32x16& slope) {
+  const f32x16 s = sigmoid(x);
+  slope = s + s * x * (1.0f - s);
+  return x * s;
+}
+
 // body(Kind{}) for the activation of that name.
 template <typename Body>
 inline void withActivation(const std::string& kind, const Body& body) {

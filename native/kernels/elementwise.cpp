@@ -73,10 +73,11 @@ void gluBackward(const Call& call) {
   const Sink dGate = call.out(0), dUp = call.out(1);
   withActivation(call.attributes.text("kind"), [&](auto kind) {
     forVectors(call.team, call.in(0).count(), [=](int64_t i, int64_t n) {
-      const f32x16 g = gate.load(i, n), d = dy.load(i, n);
-      const f32x16 u = up.load(i, n);
-      if (dGate) dGate.store(i, d * u * kind.slope(g), n);
-      if (dUp) dUp.store(i, d * kind.value(g), n);
+      const f32x16 d = dy.load(i, n), u = up.load(i, n);
+      f32x16 slope;
+      const f32x16 value = valueAndSlope(kind, gate.load(i, n), slope);
+      if (dGate) dGate.store(i, d * u * slope, n);
+      if (dUp) dUp.store(i, d * value, n);
     });
   });
 }
