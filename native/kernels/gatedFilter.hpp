@@ -214,7 +214,7 @@ class TileFilter {
 
 #endif
 
-// Taps from which on products on the matrix unit are the faster ones.
+// Filters with fewer taps than a tile has rows stay on vectors.
 constexpr int64_t kTileTaps = 16;
 
 // body(null pointer to the kind of inner filter) for a call.

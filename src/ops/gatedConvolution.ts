@@ -247,7 +247,7 @@ const gatedConvolutionOperation = defineOperation<GatedAttributes>({
  * y = q̂ ⊙ (h ∗ u + skip ⊙ u) with u = k̂ ⊙ v̂, where q̂, k̂ and v̂ are the streams after `causalConvolution` with a filter of
  * their own, and h ∗ u is `filterConvolution` with `taps`. Nothing is read across a document boundary or before the row.
  * y is [B, L, D]. On a CPU with a matrix unit, and where q, k and v are stored in bfloat16, the operands of the products
- * inside are rounded to bfloat16 too when the filter is long enough for that to be faster; sums stay float32.
+ * inside are rounded to bfloat16 too, for filters of 16 taps or more that 16 neighbours share; sums stay float32.
  */
 export function gatedConvolution(
   { q, k, v, qFilter, kFilter, vFilter, taps, skip, documents }: GatedConvolutionInputs,
