@@ -46,6 +46,12 @@ const bandwidthOfCeiling: Shown = {
   title: 'of ceiling',
   cell: (_, { ofCeiling }) => percent(ofCeiling.bandwidthShare),
 };
+/** Of what limits it: bandwidth where reading was probed, products elsewhere. */
+const ofCeiling: Shown = {
+  title: 'of ceiling',
+  cell: (_, figures) =>
+    percent(figures.bandwidthShare ? figures.ofCeiling.bandwidthShare : figures.ofCeiling.mfu),
+};
 const balance: Shown = { title: 'balance', cell: ({ laneBalance }) => laneBalance?.toFixed(3) ?? 'off' };
 const planned: Shown = {
   title: 'planned',
@@ -62,9 +68,9 @@ const shown: Readonly<Record<BenchKind, readonly Shown[]>> = {
   train: [precision, threads, time, around, tokens, mfu, mfuOfCeiling, hardware, balance, planned, peak],
   generate: [precision, threads, time, around, tokens, needed, bandwidth, bandwidthOfCeiling],
   operators: [precision, time, around, tokens, rate, traffic, hardware, hardwareOfCeiling],
-  lanes: [precision, threads, time, around, tokens, mfu, bandwidth, mfuOfCeiling, balance],
+  lanes: [precision, threads, time, around, tokens, mfu, bandwidth, ofCeiling, balance],
   scaling: [precision, time, around, tokens, mfu, mfuOfCeiling, peak],
-  peers: [precision, threads, time, around, tokens, mfu, mfuOfCeiling],
+  peers: [precision, threads, time, around, tokens, mfu, bandwidth, mfuOfCeiling],
 };
 
 const textual = new Set(['precision']);
