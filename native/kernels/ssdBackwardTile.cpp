@@ -17,8 +17,8 @@ using Work = BackwardTileWork;
 void takeGroup(const Ssd& s, const TileSizes& z, const Share& share, const Chunk& chunk, const Work& work) {
   const int64_t at = (chunk.token(s) * s.groups + share.group) * s.states, stride = s.groups * s.states;
   const int64_t end = wholeSteps(chunk.count);
-  takeRows(s.b, at, stride, chunk.count, s.states, work.b);
-  takeRows(s.c, at, stride, chunk.count, s.states, work.c);
+  takeRows(s.b, at, stride, chunk.count, s.states, work.b, s.states);
+  takeRows(s.c, at, stride, chunk.count, s.states, work.c, s.states);
   pairRows(work.b, z.states, end, z.states, work.bPairs);
   pairRows(work.c, z.states, end, z.states, work.cPairs);
   turnWords(work.cPairs, z.states, end / 2, z.states, reinterpret_cast<float*>(work.cColumns), z.positions / 2);
@@ -38,8 +38,8 @@ void takeGroup(const Ssd& s, const TileSizes& z, const Share& share, const Chunk
 void takeInputs(const Ssd& s, const TileSizes& z, const Chunk& chunk, int64_t head, const SsdGradients& g, int64_t slot,
                 const Work& work) {
   const int64_t end = wholeSteps(chunk.count), at = s.inputAt(chunk.token(s), head), stride = s.heads * s.width;
-  takeRows(s.x, at, stride, chunk.count, s.width, work.x);
-  takeRows(g.dy, at, stride, chunk.count, s.width, work.dy);
+  takeRows(s.x, at, stride, chunk.count, s.width, work.x, s.width);
+  takeRows(g.dy, at, stride, chunk.count, s.width, work.dy, s.width);
   for (int64_t i = 0; i < end; i++) {
     const f32x16 enter = splat(work.steps.enter[i]), leave = splat(work.steps.leave[i] * work.steps.delta[i]);
     const int64_t to = i * work.stride(z) + slot * z.width;
@@ -53,10 +53,15 @@ void takeInputs(const Ssd& s, const TileSizes& z, const Chunk& chunk, int64_t he
   turnWords(wordsOf(work.dy), z.width / 2, end, z.width / 2, work.dyWords, z.positions);
 }
 
-// The gradient of the states that leave, [N, P], and the states that entered; returns their dot product.
+// The gradient of the states that leave, [N, P], and the states that entered; returns their dot product. The gradient itself
+// goes on with the decay over the chunk.
 float takeStates(const Ssd& s, const TileSizes& z, int64_t at, bool entered, const SsdGradients& g, int64_t slot,
-                 const float* dStates, const Work& work) {
-  for (int64_t i = 0; i < z.stateSize(); i += kWidth) store(work.dStateRows + i, load(dStates + i));
+                 float* dStates, const Work& work) {
+  for (int64_t i = 0; i < z.stateSize(); i += kWidth) {
+    const f32x16 gradient = load(dStates + i);
+    store(work.dStateRows + i, gradient);
+    store(dStates + i, gradient * work.steps.whole);
+  }
   pairRows(work.dStateRows, z.width, z.states, z.width, work.dStatePairs);
   const int64_t pairs = slot * z.stateSize() / 2;
   turnWords(wordsOf(work.dStateRows), z.width / 2, z.states, z.width / 2, work.dStateWords + pairs, z.states);
@@ -64,7 +69,7 @@ float takeStates(const Ssd& s, const TileSizes& z, int64_t at, bool entered, con
     std::fill(work.statePairs + pairs, work.statePairs + pairs + z.stateSize() / 2, 0.0f);
     return 0;
   }
-  takeRows(g.checkpoints, at, s.states, s.width, s.states, work.stateRows);
+  takeRows(g.checkpoints, at, s.states, s.width, s.states, work.stateRows, s.width * s.states);
   pairRows(work.stateRows, z.states, z.width, z.states, work.statePairs + pairs);
   turnWords(wordsOf(work.stateRows), z.states / 2, z.width, z.states / 2, work.enteredWords, z.width);
   __m512 total = _mm512_setzero_ps();
@@ -243,7 +248,6 @@ void chunkOfHead(const Ssd& s, const TileSizes& z, const Chunk& chunk, int64_t h
   }
   sums.d += sum(direct);
   decayGradient(chunk, work.steps.whole * dot, work, dDt, sums);
-  scaleBy(dStates, work.steps.whole, z.stateSize());
   pairProduct({z.states, z.width, end, work.cColumns, z.positions, work.dyEntered, z.width, dStates, z.width, true});
 }
 

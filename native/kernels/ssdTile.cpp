@@ -24,8 +24,8 @@ struct Work {
   static size_t bytes(const Ssd& s) {
     const TileSizes z(s);
     const int64_t halves = z.positions * (3 * z.states + z.width + kTileStrip);
-    const int64_t floats = z.positions * (z.states + z.positions + z.width + 2) + z.states / 2 * z.width + kTileStrip * z.width +
-                           s.perGroup * z.stateSize() + ChunkSteps::floats(s) + HeadSteps::floats(s);
+    const int64_t floats = z.positions * (z.states + z.positions + z.width + 2) + z.states / 2 * z.width +
+                           kTileStrip * z.width + s.perGroup * z.stateSize() + ChunkSteps::floats(s) + HeadSteps::floats(s);
     return static_cast<size_t>(floats + halves / 2) * sizeof(float);
   }
   Work(const Ssd& s, const TileSizes& z, Pieces pieces)
@@ -49,17 +49,27 @@ struct Work {
 };
 
 struct Outputs {
-  Sink y, checkpoints, state;
+  Sink y, state;
+  float* checkpoints;
 };
+
+// Past the caches, where a whole line of memory is written.
+inline void stream(float* to, const f32x16& v, int64_t lanes) {
+  if (lanes == kWidth && reinterpret_cast<uintptr_t>(to) % 64 == 0) {
+    _mm512_stream_ps(to, (__m512)v);
+  } else {
+    storeLanes(to, v, lanes);
+  }
+}
 
 // C Bᵀ of a chunk, where positions look back.
 void scoresOfChunk(const Ssd& s, const TileSizes& z, const Share& share, const Chunk& chunk, const Work& work) {
   const int64_t at = (chunk.token(s) * s.groups + share.group) * s.states, stride = s.groups * s.states;
   const int64_t end = wholeSteps(chunk.count);
-  takeRows(s.b, at, stride, chunk.count, s.states, work.b);
+  takeRows(s.b, at, stride, chunk.count, s.states, work.b, s.states);
   pairRows(work.b, z.states, end, z.states, work.bPairs);
   turnWords(work.bPairs, z.states, end / 2, z.states, reinterpret_cast<float*>(work.bColumns), z.positions / 2);
-  takeRows(s.c, at, stride, chunk.count, s.states, work.c);
+  takeRows(s.c, at, stride, chunk.count, s.states, work.c, s.states);
   turnWords(wordsOf(work.b), z.states / 2, end, z.states / 2, work.bWords, z.positions);
   for (int64_t first = 0; first < end; first += kTileStrip) {
     pairProduct({kTileStrip, first + kTileStrip, z.states, work.c + first * z.states, z.states, work.bWords, z.positions,
@@ -104,20 +114,45 @@ void outputsOfStrip(const Ssd& s, const TileSizes& z, const Chunk& chunk, int64_
   }
   weigh(z, work.steps, first, work, work.weights);
   weigh(z, work.steps, first + kWidth, work, work.weights + kWidth * z.positions);
-  pairProduct({kTileStrip, z.width, first + kTileStrip, work.weights, z.positions, work.inputs, z.width, work.y, z.width, true});
+  pairProduct({kTileStrip, z.width, first + kTileStrip, work.weights, z.positions, work.inputs, z.width, work.y, z.width,
+               true});
   for (int64_t i = 0; i < kTileStrip && first + i < chunk.count; i++) {
     const int64_t at = s.inputAt(chunk.token(s) + first + i, head);
     forVectors(0, s.width, [&](int64_t p, int64_t lanes) { out.y.store(at + p, load(work.y + i * z.width + p), lanes); });
   }
 }
 
+// Everything that a chunk does with the states before it adds to them, in one pass: their pairs, the checkpoint, and the decay
+// over the chunk. The checkpoint goes past the caches: nobody reads it before the backward pass.
+void leaveStates(const Ssd& s, const TileSizes& z, const Work& work, float* states, float* checkpoints, int64_t at) {
+  for (int64_t n = 0; n < z.states; n += kWidth) {
+    for (int64_t p = 0; p < z.width; p += kWidth) {
+      f32x16 block[kWidth];
+      for (int64_t i = 0; i < kWidth; i++) {
+        float* row = states + (n + i) * z.width + p;
+        block[i] = load(row);
+        store(row, block[i] * work.steps.whole);
+      }
+      for (int64_t i = 0; i < kWidth; i += 2) {
+        store(work.statePairs + (n + i) / 2 * z.width + p, pairsOf(block[i], block[i + 1]));
+      }
+      if (!checkpoints || n >= s.states) continue;
+      transpose(block);
+      const int64_t lanes = std::min<int64_t>(kWidth, s.states - n);
+      for (int64_t i = 0; i < kWidth && p + i < s.width; i++) {
+        stream(checkpoints + at + (p + i) * s.states + n, block[i], lanes);
+      }
+    }
+  }
+}
+
 void chunkOfHead(const Ssd& s, const TileSizes& z, const Chunk& chunk, int64_t head, const Work& work, float* states,
                  const Outputs& out) {
   const int64_t end = wholeSteps(chunk.count);
-  takeRows(s.x, s.inputAt(chunk.token(s), head), s.heads * s.width, chunk.count, s.width, work.x);
+  leaveStates(s, z, work, states, out.checkpoints, s.statesAt(chunk.batchRow * s.chunks + chunk.index, head));
+  takeRows(s.x, s.inputAt(chunk.token(s), head), s.heads * s.width, chunk.count, s.width, work.x, s.width);
   if (out.y) {
     const bool entered = work.steps.enter[0] != 0 && (s.state || chunk.index > 0);
-    if (entered) toPairs(states, z.width, z.states, z.states, z.width, work.statePairs);
     pairRows(work.x, z.width, end, z.width, work.inputs);
     for (int64_t first = 0; first < end; first += kTileStrip) {
       outputsOfStrip(s, z, chunk, head, first, entered, work, out);
@@ -125,7 +160,6 @@ void chunkOfHead(const Ssd& s, const TileSizes& z, const Chunk& chunk, int64_t h
   }
   for (int64_t i = 0; i < end; i += kWidth) store(work.factors + i, load(work.steps.delta + i) * load(work.steps.leave + i));
   pairScaledRows(work.x, work.factors, end, z.width, work.leaving);
-  scaleBy(states, work.steps.whole, z.stateSize());
   pairProduct({z.states, z.width, end, work.bColumns, z.positions, work.leaving, z.width, states, z.width, true});
 }
 
@@ -143,13 +177,8 @@ void forwardShare(const Ssd& s, const Share& share, Work& work, const Outputs& o
     work.chunkSteps.take(s, chunk, share);
     for (int64_t i = 0; i < heads; i++) {
       const int64_t head = share.firstHead + i;
-      float* states = work.states + i * z.stateSize();
-      if (out.checkpoints) {
-        columnsToRows(states, z.width, s.width, s.states, out.checkpoints, s.statesAt(share.batchRow * s.chunks + index, head),
-                      s.states);
-      }
       work.steps.take(s, chunk, work.chunkSteps, head, i);
-      chunkOfHead(s, z, chunk, head, work, states, out);
+      chunkOfHead(s, z, chunk, head, work, work.states + i * z.stateSize(), out);
     }
   }
   for (int64_t i = 0; out.state && i < heads; i++) {
@@ -161,12 +190,13 @@ void forwardShare(const Ssd& s, const Share& share, Work& work, const Outputs& o
 }  // namespace
 
 void ssdOnTiles(const Call& call, const Ssd& s) {
-  const Outputs out{call.out(0), call.out(1), call.out(2)};
+  const Outputs out{call.out(0), call.out(2), call.out(1).as<float>()};
   const int64_t parts = headParts(s, call.team.size());
   call.team.split(s.batch * s.groups * parts, 1, [&](int64_t begin, int64_t end, int thread) {
     const TileTiling::Session session;
     Work work(s, TileSizes(s), Pieces(call.team.scratch(thread, Work::bytes(s))));
     for (int64_t unit = begin; unit < end; unit++) forwardShare(s, Share(s, unit, parts), work, out);
+    _mm_sfence();
   });
 }
 

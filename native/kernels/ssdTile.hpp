@@ -34,10 +34,14 @@ inline bool onTiles(const Ssd& s, const Team& team) {
 inline bfloat16* takeHalves(Pieces& pieces, int64_t count) { return reinterpret_cast<bfloat16*>(pieces.take(count / 2)); }
 inline const float* wordsOf(const bfloat16* rows) { return reinterpret_cast<const float*>(rows); }
 
-// Rows of a tensor in bfloat16, with zeros up to whole steps.
-inline void takeRows(const Source& from, int64_t at, int64_t stride, int64_t rows, int64_t width, bfloat16* to) {
-  const int64_t toWidth = wholeSteps(width), toRows = wholeSteps(rows);
+// Rows of a tensor in bfloat16, with zeros up to whole steps. The same rows `ahead` elements further on, those of the next
+// head, are fetched meanwhile: short pieces far from each other are nothing that the hardware foresees.
+inline void takeRows(const Source& from, int64_t at, int64_t stride, int64_t rows, int64_t width, bfloat16* to, int64_t ahead) {
+  const int64_t toWidth = wholeSteps(width), toRows = wholeSteps(rows), line = from.half() ? 32 : 16;
   for (int64_t row = 0; row < toRows; row++, at += stride) {
+    if (row < rows) {
+      for (int64_t i = 0; i < width; i += line) from.prefetch(at + ahead + i);
+    }
     for (int64_t i = 0; i < toWidth; i += kWidth, to += kWidth) {
       store(to, row < rows && i < width ? from.load(at + i, std::min<int64_t>(kWidth, width - i)) : zero());
     }
