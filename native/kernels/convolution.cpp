@@ -1,4 +1,4 @@
-// Causal depthwise convolution, forward: position by position, all channels of a position in a row.
+// Causal depthwise convolution, forward. Every thread owns a range of positions.
 #include "convolution.hpp"
 
 #include "table.hpp"
@@ -6,15 +6,33 @@
 namespace braid::BRAID_VARIANT {
 namespace {
 
-void filterPosition(const Convolution& c, int64_t row, int64_t t, const float* weights, int64_t stride, const Sink& y) {
-  const Taps taps(c, row, t);
-  const int64_t at = c.offset(row, t);
-  forVectors(0, c.channels, [&](int64_t e, int64_t n) {
-    f32x16 sum = c.bias ? c.bias.load(e, n) : zero();
-    for (int64_t tap = 0; tap < c.taps; tap++) {
-      if (taps.seen[tap]) sum += load(weights + tap * stride + e) * taps.input(tap, e, n);
-    }
-    y.store(at + e, c.silu ? Silu::value(sum) : sum, n);
+// Channels e … e + lanes along a tile. The line `ahead` channels further is asked for meanwhile.
+template <int K, bool Cut>
+void walk(const Convolution& c, const TapTile& tile, int64_t e, int64_t lanes, int64_t ahead, const float* weights,
+          int64_t stride, const Sink& y) {
+  const int64_t taps = K > 0 ? K : c.taps;
+  TapVectors<K> weight, x;
+  const f32x16 bias = c.bias ? c.bias.load(e, lanes) : zero();
+  forStates<K>(taps, [&](int64_t k) { weight[k] = load(weights + k * stride + e); });
+  // The inputs of the position before the first one, in their places.
+  for (int64_t k = 1; k < taps; k++) x[k] = c.input(tile.row, tile.begin - taps + k, e, lanes);
+  for (int64_t t = tile.begin; t < tile.end; t++) {
+    const int64_t at = c.offset(tile.row, t) + e;
+    c.x.prefetch(at + ahead);
+    forStates<K>(taps, [&](int64_t k) { x[k] = k + 1 < taps ? x[k + 1] : c.x.load(at, lanes); });
+    f32x16 sum = bias;
+    forStates<K>(taps, [&](int64_t k) {
+      if (!Cut || tile.sees(t, k)) sum += weight[k] * x[k];
+    });
+    y.store(at, c.silu ? sum * logistic(sum) : sum, lanes);
+  }
+}
+
+void filterTile(const Convolution& c, const TapTile& tile, const float* weights, int64_t stride, const Sink& y) {
+  withTaps(c.taps, !tile.seesAll, [&](auto taps, auto cut) {
+    forVectors(0, c.channels, [&](int64_t e, int64_t n) {
+      walk<decltype(taps)::value, decltype(cut)::value>(c, tile, e, n, kLineChannels, weights, stride, y);
+    });
   });
 }
 
@@ -33,13 +51,18 @@ void causalConvolution(const Call& call) {
   const Convolution c(call);
   const Sink y = call.out(0), window = call.out(1);
   int32_t* document = call.out(2).as<int32_t>();
-  const int64_t stride = wholeVectors(c.channels);
+  const int64_t stride = padded(c.channels);
   if (y) {
     call.team.split(c.batch * c.length, rowGrain(c.channels), [&](int64_t begin, int64_t end, int thread) {
       const size_t bytes = static_cast<size_t>(c.taps * stride) * sizeof(float);
       float* weights = reinterpret_cast<float*>(call.team.scratch(thread, bytes));
       c.transposeWeights(0, c.channels, stride, weights);
-      for (int64_t p = begin; p < end; p++) filterPosition(c, p / c.length, p % c.length, weights, stride, y);
+      for (int64_t p = begin; p < end;) {
+        const int64_t row = p / c.length, t = p % c.length;
+        const int64_t count = std::min({kTile, end - p, c.length - t});
+        filterTile(c, TapTile(c, row, t, t + count), weights, stride, y);
+        p += count;
+      }
     });
   }
   for (int64_t row = 0; row < c.batch; row++) {

@@ -1,13 +1,20 @@
-// What both directions of the causal depthwise convolution share: where an input stands, and whether it may be seen.
+// What both directions of the causal depthwise convolution share. Sixteen channels at a time walk along a tile of positions
+// with the filter and the inputs under it in registers, so that every input is widened once; tiles are short, so that the
+// lines of their rows, which the next channels share, stay in the first caches.
 #pragma once
 #include <algorithm>
+#include <type_traits>
 
-#include "activation.hpp"
+#include "math.hpp"
 #include "operand.hpp"
+#include "pieces.hpp"
+#include "stateVectors.hpp"
 
 namespace braid::BRAID_VARIANT {
 
 constexpr int kMaxTaps = 16;
+constexpr int64_t kTile = 32;                  // positions
+constexpr int64_t kLineChannels = 2 * kWidth;  // of a cache line in BF16
 
 struct Convolution {
   Source x, weight, bias, window;
@@ -42,6 +49,12 @@ struct Convolution {
   }
   const Source& holder(int64_t s) const { return s < 0 ? window : x; }
 
+  // Channels from e on at position s; zero before the row where there is no window.
+  f32x16 input(int64_t row, int64_t s, int64_t e, int64_t lanes) const {
+    if (s < 0 && !window) return zero();
+    return holder(s).load(offset(row, s) + e, lanes);
+  }
+
   // Filters with the taps as rows: to[tap · stride + channel − first].
   void transposeWeights(int64_t first, int64_t count, int64_t stride, float* to) const {
     for (int64_t e = 0; e < count; e++) {
@@ -50,25 +63,39 @@ struct Convolution {
   }
 };
 
-// The inputs under the filter at one position.
-struct Taps {
-  bool seen[kMaxTaps];
-  const Source* from[kMaxTaps];
-  int64_t offset[kMaxTaps];
+// Consecutive positions of a row, and which inputs each of them and the next K − 1 see.
+struct TapTile {
+  int64_t row, begin, end;
+  bool seesAll = true;
+  uint16_t seen[kTile + kMaxTaps - 1];  // bit k: the input under tap k
 
-  Taps(const Convolution& c, int64_t row, int64_t t) {
-    for (int64_t tap = 0; tap < c.taps; tap++) {
-      const int64_t s = t - (c.taps - 1) + tap;
-      seen[tap] = c.sees(row, s, t);
-      from[tap] = &c.holder(s);
-      offset[tap] = c.offset(row, s);
+  TapTile(const Convolution& c, int64_t row, int64_t begin, int64_t end) : row(row), begin(begin), end(end) {
+    if (!c.documents) return;
+    const unsigned all = (1u << c.taps) - 1;
+    for (int64_t t = begin; t < std::min(end + c.taps - 1, c.length); t++) {
+      unsigned bits = 0;
+      for (int64_t tap = 0; tap < c.taps; tap++) {
+        if (c.sees(row, t - (c.taps - 1) + tap, t)) bits |= 1u << tap;
+      }
+      seen[t - begin] = static_cast<uint16_t>(bits);
+      seesAll = seesAll && bits == all;
     }
   }
-  f32x16 input(int64_t tap, int64_t channel, int64_t lanes) const {
-    return from[tap]->load(offset[tap] + channel, lanes);
-  }
+  bool sees(int64_t t, int64_t tap) const { return seen[t - begin] >> tap & 1; }
 };
 
-inline int64_t wholeVectors(int64_t channels) { return (channels + kWidth - 1) / kWidth * kWidth; }
+// Runs body(std::integral_constant taps, std::bool_constant cut) with the number of taps known to the compiler where it is
+// a usual one (0: it is not), and with whether some position does not see all of its inputs.
+template <typename Body>
+inline void withTaps(int64_t taps, bool cut, const Body& body) {
+  const auto withCut = [&](auto known) { cut ? body(known, std::true_type{}) : body(known, std::false_type{}); };
+  if (taps == 3) return withCut(std::integral_constant<int, 3>{});
+  if (taps == 4) return withCut(std::integral_constant<int, 4>{});
+  withCut(std::integral_constant<int, 0>{});
+}
+
+// A vector for each of K taps, or for up to kMaxTaps.
+template <int K>
+using TapVectors = f32x16[K > 0 ? K : kMaxTaps];
 
 }  // namespace braid::BRAID_VARIANT

@@ -5,7 +5,8 @@
 #include <algorithm>
 
 #include "history.hpp"
-#include "scan.hpp"
+#include "math.hpp"
+#include "stateVectors.hpp"
 
 namespace braid::BRAID_VARIANT {
 

@@ -1,20 +1,26 @@
-// What both directions of the selective scan share. Sixteen channels stand in the lanes of a vector; the states of a group
-// of channels are N such vectors. In memory states are [E, N], so they are turned when they are loaded or stored.
+// What both directions of the selective scan share. Thirty-two channels, a block, go through time together, so that their
+// BF16 numbers fill whole cache lines, and eight of their states at a time, a part, which are sixteen registers. Positions
+// come in stretches that fit the first caches: all blocks of a thread pass a stretch before the next one, so that memory is
+// read row by row however long the sequence is.
 #pragma once
 #include <algorithm>
-#include <utility>
 
 #include "math.hpp"
-#include "operand.hpp"
+#include "pieces.hpp"
+#include "stateVectors.hpp"
+#include "turn.hpp"
 
 namespace braid::BRAID_VARIANT {
 
-constexpr int kMaxStates = 64;
+constexpr int kGroups = 2;                  // vectors of channels in a block
+constexpr int kBlock = kGroups * kWidth;    // channels
+constexpr int kPart = 8;                    // states
+constexpr int64_t kPatch = kPart * kBlock;  // floats of a part of a block
 
 struct Scan {
   Source x, dt, aLog, b, c, d, dtBias, state;
   const int32_t *documents, *document;
-  int64_t batch, length, channels, states, chunk, chunks, groups;
+  int64_t batch, length, channels, states, chunk, chunks, blocks, parts;
 
   explicit Scan(const Call& call)
       : x(call.in(0)),
@@ -33,7 +39,13 @@ struct Scan {
         states(call.in(2).shape[1]),
         chunk(call.attributes.integer("chunk")),
         chunks((length + chunk - 1) / chunk),
-        groups((channels + kWidth - 1) / kWidth) {}
+        blocks((channels + kBlock - 1) / kBlock),
+        parts((states + kPart - 1) / kPart) {}
+
+  // Floats of all states of a block, and of B or C at a position: N rounded up to whole parts, of which those that do not
+  // exist are zero, and stay so.
+  int64_t blockSize() const { return parts * kPatch; }
+  int64_t rowSize() const { return parts * kPart; }
 
   // Whether a document starts at position t, so that nothing before it may be seen.
   bool startsAfresh(int64_t row, int64_t t) const {
@@ -44,87 +56,98 @@ struct Scan {
   }
 };
 
-// A group of up to sixteen channels.
-struct Channels {
-  int64_t first, lanes;
-  f32x16 d, dtBias;
-
-  Channels(const Scan& s, int64_t group)
-      : first(group * kWidth),
-        lanes(std::min<int64_t>(kWidth, s.channels - first)),
-        d(s.d.load(first, lanes)),
-        dtBias(s.dtBias.load(first, lanes)) {}
-};
-
-// Δ and x of a stretch of positions, one vector each. Computed ahead of the recurrence, which would wait for every softplus.
-struct Steps {
-  float *delta, *x;
-  float* slope;  // dΔ/d(dt), or null
-};
-
-inline void takeSteps(const Scan& s, const Channels& channels, int64_t row, int64_t begin, int64_t count,
-                      const Steps& steps) {
-  for (int64_t i = 0; i < count; i++) {
-    const int64_t at = (row * s.length + begin + i) * s.channels + channels.first;
-    const f32x16 raw = s.dt.load(at, channels.lanes) + channels.dtBias;
-    store(steps.x + i * kWidth, s.x.load(at, channels.lanes));
-    if (steps.slope) {
-      f32x16 slope;
-      store(steps.delta + i * kWidth, softplus(raw, slope));
-      store(steps.slope + i * kWidth, slope);
-    } else {
-      store(steps.delta + i * kWidth, softplus(raw));
-    }
-  }
-}
-
-// [lanes, N] ↔ N vectors. Lanes without a channel are zero.
-inline void turnIn(const Source& from, int64_t at, int64_t lanes, int64_t states, float* to) {
-  for (int64_t n = 0; n < states; n++) {
-    for (int64_t lane = 0; lane < kWidth; lane++) {
-      to[n * kWidth + lane] = lane < lanes ? from.floats()[at + lane * states + n] : 0.0f;
-    }
-  }
-}
-inline void turnOut(const float* from, int64_t lanes, int64_t states, float* to) {
-  for (int64_t lane = 0; lane < lanes; lane++) {
-    for (int64_t n = 0; n < states; n++) to[lane * states + n] = from[n * kWidth + lane];
-  }
-}
-
-// A · log₂e of a group, with A = −exp(aLog), so that exp(Δ A) is a power of two.
-inline void loadDecay(const Scan& s, const Channels& channels, float* decay) {
-  turnIn(s.aLog, channels.first * s.states, channels.lanes, s.states, decay);
-  for (int64_t n = 0; n < s.states; n++) store(decay + n * kWidth, exp(load(decay + n * kWidth)) * -kLog2e);
-}
-
-// B or C of a stretch of positions as float rows: where they stand, or widened into `buffer`.
-inline const float* floatRows(const Source& from, int64_t at, int64_t count, float* buffer) {
-  if (!from.half()) return from.floats() + at;
-  forVectors(0, count, [&](int64_t i, int64_t n) { storeLanes(buffer + i, from.load(at + i, n), n); });
-  return buffer;
-}
-
-// Runs body(std::integral_constant) with the number of states known to the compiler where it is a usual one (0: it is not).
+// Rows times blocks are dealt out to the threads in order; body(row, first block, end) for those of one thread.
 template <typename Body>
-inline void withStates(int64_t states, const Body& body) {
-  if (states == 16) return body(std::integral_constant<int, 16>{});
-  body(std::integral_constant<int, 0>{});
-}
-
-template <typename Body, size_t... I>
-inline __attribute__((always_inline)) void unrolled(const Body& body, std::index_sequence<I...>) {
-  (body(static_cast<int64_t>(I)), ...);
-}
-
-// body(n) for every state: written out when their number N is known, so that an array over states is a set of registers.
-template <int N, typename Body>
-inline __attribute__((always_inline)) void forStates(int64_t states, const Body& body) {
-  if constexpr (N > 0) {
-    unrolled(body, std::make_index_sequence<N>{});
-  } else {
-    for (int64_t n = 0; n < states; n++) body(n);
+inline void forShare(const Scan& s, int thread, int threads, const Body& body) {
+  const int64_t units = s.batch * s.blocks, begin = units * thread / threads, end = units * (thread + 1) / threads;
+  for (int64_t row = begin / s.blocks; row * s.blocks < end; row++) {
+    const int64_t first = std::max(begin - row * s.blocks, int64_t{0}), last = std::min(end - row * s.blocks, s.blocks);
+    if (first < last) body(row, first, last);
   }
 }
+
+// A block of up to 32 channels.
+struct Channels {
+  int64_t first, count;
+
+  Channels(const Scan& s, int64_t block) : first(block * kBlock), count(std::min<int64_t>(kBlock, s.channels - first)) {}
+  // Of a group's vector.
+  int64_t lanes(int64_t group) const { return std::clamp<int64_t>(count - group * kWidth, 0, kWidth); }
+  f32x16 load(const Source& from, int64_t at, int64_t group) const {
+    return from.load(at + group * kWidth, lanes(group));
+  }
+  void store(const Sink& to, int64_t at, const f32x16& v, int64_t group) const {
+    to.store(at + group * kWidth, v, lanes(group));
+  }
+};
+
+// States of a block: [E, N] in memory, N vectors of 32 channels in work space that was zero before.
+inline void takeStates(const Scan& s, const Channels& channels, const Source& from, int64_t row, float* to) {
+  rowsToColumns(from, (row * s.channels + channels.first) * s.states, s.states, channels.count, s.states, to, kBlock);
+}
+inline void giveStates(const Scan& s, const Channels& channels, const float* from, const Sink& to, int64_t row) {
+  columnsToRows(from, kBlock, channels.count, s.states, to, (row * s.channels + channels.first) * s.states, s.states);
+}
+
+// A · log₂e of a block, with A = −exp(aLog), so that exp(Δ A) is a power of two.
+inline void takeDecay(const Scan& s, const Channels& channels, float* decay) {
+  std::fill(decay, decay + s.blockSize(), 0.0f);
+  takeStates(s, channels, s.aLog, 0, decay);
+  for (int64_t i = 0; i < s.states * kBlock; i += kWidth) store(decay + i, exp(load(decay + i)) * -kLog2e);
+}
+
+// Consecutive positions of a row.
+struct ScanStretch {
+  int64_t row, begin, count;
+  const float *b, *c;  // [count, rowSize]
+  const bool* afresh;  // [count]: whether a document starts there
+
+  // Channel 0 of its position i.
+  int64_t offset(const Scan& s, int64_t i) const { return (row * s.length + begin + i) * s.channels; }
+};
+
+// Work space of a stretch of up to `most` positions.
+struct StretchRows {
+  float *b, *c;
+  bool* afresh;
+
+  static int64_t floats(const Scan& s, int64_t most) { return 2 * most * s.rowSize() + most; }
+  StretchRows(const Scan& s, int64_t most, float* memory)
+      : b(memory), c(b + most * s.rowSize()), afresh(reinterpret_cast<bool*>(c + most * s.rowSize())) {}
+
+  // B and C as float rows, and where documents start.
+  ScanStretch read(const Scan& s, int64_t row, int64_t begin, int64_t count) const {
+    for (int64_t i = 0; i < count; i++) {
+      const int64_t at = (row * s.length + begin + i) * s.states, to = i * s.rowSize();
+      for (int64_t n = 0; n < s.rowSize(); n += kPart) {
+        const int64_t given = std::min<int64_t>(kPart, s.states - n);
+        for (int64_t k = 0; k < kPart; k++) {
+          b[to + n + k] = k < given ? s.b.at(at + n + k) : 0.0f;
+          c[to + n + k] = k < given ? s.c.at(at + n + k) : 0.0f;
+        }
+      }
+      afresh[i] = s.startsAfresh(row, begin + i);
+    }
+    return {row, begin, count, b, c, afresh};
+  }
+};
+
+// body(state, group) for every register of a part, written out.
+template <typename Body>
+inline __attribute__((always_inline)) void forPatch(const Body& body) {
+  forStates<kPart * kGroups>(0, [&](int64_t i) { body(i / kGroups, i % kGroups); });
+}
+
+// The states of a part of a block. Register [n][g] is vector n · kGroups + g in memory.
+struct Patch {
+  f32x16 h[kPart][kGroups];
+
+  __attribute__((always_inline)) void read(const float* from) {
+    forPatch([&](int64_t n, int64_t g) { h[n][g] = load(from + n * kBlock + g * kWidth); });
+  }
+  __attribute__((always_inline)) void write(float* to) const {
+    forPatch([&](int64_t n, int64_t g) { braid::BRAID_VARIANT::store(to + n * kBlock + g * kWidth, h[n][g]); });
+  }
+};
 
 }  // namespace braid::BRAID_VARIANT

@@ -1,227 +1,351 @@
 // Gradients of the selective scan. Chunks run backwards; inside a chunk the states are computed again from the checkpoint
-// that entered it. Every thread owns groups of sixteen channels, so that sums over positions stay its own. Sums over
-// channels (dB, dC) are kept as vectors over the lanes until all groups of a chunk have been added, and the threads' shares
-// are added in thread order.
-#include "scan.hpp"
+// that entered it, in two steps: once through the chunk, which keeps how much every position lets pass and a state every
+// few positions, and then, piece by piece from the end, the states around each position, which stay in the first cache.
+// Sums over channels (dB, dC) are kept as vectors over the lanes until all blocks of a chunk have been added, and the
+// threads' shares, like those of the sums over positions, are added in thread order.
+#include <vector>
 
+#include "scan.hpp"
 #include "table.hpp"
 
 namespace braid::BRAID_VARIANT {
 namespace {
 
+constexpr int64_t kPiece = 8;  // positions
+
 struct Outputs {
   Source checkpoints, dy, dNext;
-  Sink dx, dDt;
-  float *dALog, *dB, *dC, *dD, *dDtBias, *dState;
+  Sink dx, dDt, dALog, dB, dC, dD, dDtBias, dState;
 };
 
 // One thread's memory.
 struct Work {
-  float *before, *keep;             // [chunk, N, 16]: states before a position and what is kept of them
-  float *sumB, *sumC;               // [chunk, N, 16]: over the groups of this thread
-  float *delta, *slope, *x;         // [chunk, 16]
-  float *rowsB, *rowsC;             // [chunk, N]
-  float *carried, *decay, *dDecay;  // [groups, N, 16]
-  float *dD, *dDtBias;              // [groups, 16]
-  float *shareB, *shareC;           // [B, L, N]
+  // Its shares of sums: of all channels, and of all positions.
+  float *dDecay;         // [blocks, parts, kPart, kBlock]
+  float *dD, *dDtBias;   // [blocks, kBlock]
+  float *dB, *dC;        // [B, L, rowSize]
+  // Of the channels of a row.
+  float *carried, *decay;  // [blocks, parts, kPart, kBlock]
+  // Of a chunk.
+  float *sumB, *sumC;    // [parts, chunk, kPart, kWidth]
+  float* rows;
+  // Of a block in a chunk.
+  float* states;                                           // [parts, kPart, kBlock]
+  float *delta, *slope, *x, *input, *dOut, *dDelta, *dInput;  // [chunk, kBlock]
+  // Of a part of a block in a chunk.
+  float *keep, *entering, *around;  // [chunk], [pieces] and [kPiece + 1] of [kPart, kBlock]
 
-  static size_t bytes(const Scan& s, int64_t groups) {
-    const int64_t position = s.states * kWidth;
-    return static_cast<size_t>(4 * s.chunk * position + 3 * s.chunk * kWidth + 2 * s.chunk * s.states + 2 * kWidth +
-                               groups * (3 * position + 2 * kWidth) + 2 * s.batch * s.length * s.states) *
-           sizeof(float);
+  static int64_t ownSums(const Scan& s) { return s.blocks * (s.blockSize() + 2 * kBlock); }
+  static int64_t rowSums(const Scan& s) { return s.batch * s.length * s.rowSize(); }
+  static int64_t chunk(const Scan& s) { return std::min(s.chunk, s.length); }
+  static int64_t pieces(const Scan& s) { return (chunk(s) + kPiece - 1) / kPiece; }
+
+  static size_t bytes(const Scan& s) {
+    const int64_t perThread = ownSums(s) + 2 * padded(rowSums(s)) + 2 * s.blocks * s.blockSize();
+    const int64_t perChunk = 2 * s.parts * chunk(s) * kPart * kWidth + padded(StretchRows::floats(s, chunk(s)));
+    const int64_t perBlock = s.blockSize() + 7 * chunk(s) * kBlock;
+    const int64_t perPart = (chunk(s) + pieces(s) + kPiece + 1) * kPatch;
+    return static_cast<size_t>(perThread + perChunk + perBlock + perPart) * sizeof(float);
   }
 
-  Work(const Scan& s, int64_t groups, std::byte* memory) {
-    const int64_t position = s.states * kWidth;
-    float* next = reinterpret_cast<float*>(memory);
-    const auto take = [&next](int64_t floats) {
-      float* piece = next;
-      next += floats;
-      return piece;
-    };
-    shareB = take(s.batch * s.length * s.states);
-    shareC = take(s.batch * s.length * s.states);
-    before = take(s.chunk * position);
-    keep = take(s.chunk * position);
-    sumB = take(s.chunk * position);
-    sumC = take(s.chunk * position);
-    delta = take(s.chunk * kWidth);
-    slope = take(s.chunk * kWidth);
-    x = take(s.chunk * kWidth);
-    carried = take(groups * position);
-    decay = take(groups * position);
-    dDecay = take(groups * position);
-    dD = take(groups * kWidth);
-    dDtBias = take(groups * kWidth);
-    rowsB = take(s.chunk * s.states + kWidth);
-    rowsC = take(s.chunk * s.states + kWidth);
+  Work(const Scan& s, std::byte* memory) {
+    Pieces pieces(memory);
+    dDecay = pieces.take(s.blocks * s.blockSize());
+    dD = pieces.take(s.blocks * kBlock);
+    dDtBias = pieces.take(s.blocks * kBlock);
+    dB = pieces.take(rowSums(s));
+    dC = pieces.take(rowSums(s));
+    carried = pieces.take(s.blocks * s.blockSize());
+    decay = pieces.take(s.blocks * s.blockSize());
+    sumB = pieces.take(s.parts * chunk(s) * kPart * kWidth);
+    sumC = pieces.take(s.parts * chunk(s) * kPart * kWidth);
+    rows = pieces.take(StretchRows::floats(s, chunk(s)));
+    states = pieces.take(s.blockSize());
+    for (float** each : {&delta, &slope, &x, &input, &dOut, &dDelta, &dInput}) *each = pieces.take(chunk(s) * kBlock);
+    keep = pieces.take(chunk(s) * kPatch);
+    entering = pieces.take(Work::pieces(s) * kPatch);
+    around = pieces.take((kPiece + 1) * kPatch);
   }
 };
 
-struct Chunk {
-  int64_t row, index, begin, count;
-  const float *b, *c;  // [count, N]
+// What a block needs at every position of a chunk.
+void prepare(const Scan& s, const ScanStretch& chunk, const Channels& channels, const Source& dy, const Work& work) {
+  for (int64_t g = 0; g < kGroups; g++) {
+    const f32x16 bias = channels.load(s.dtBias, channels.first, g);
+    for (int64_t i = 0; i < chunk.count; i++) {
+      const int64_t at = chunk.offset(s, i) + channels.first, to = i * kBlock + g * kWidth;
+      f32x16 slope;
+      const f32x16 x = channels.load(s.x, at, g), delta = softplus(channels.load(s.dt, at, g) + bias, slope);
+      store(work.x + to, x);
+      store(work.delta + to, delta);
+      store(work.slope + to, slope);
+      store(work.input + to, delta * x);
+      store(work.dOut + to, dy ? channels.load(dy, at, g) : zero());
+      store(work.dDelta + to, zero());
+      store(work.dInput + to, zero());
+    }
+  }
+}
+
+// Asks for a block of x, dt and dy.
+void fetch(const Scan& s, const Source& dy, int64_t at) {
+  for (int64_t g = 0; g < kGroups; g++) {
+    s.x.prefetch(at + g * kWidth);
+    s.dt.prefetch(at + g * kWidth);
+    if (dy) dy.prefetch(at + g * kWidth);
+  }
+}
+
+// One part of a block in a chunk.
+struct PartOfBlock {
+  const Scan& s;
+  const ScanStretch& chunk;
+  const Work& work;
+  const float* decay;
+  float *carried, *dDecay, *sumB, *sumC;
+  int64_t part;
+
+  float* keepAt(int64_t i) const { return work.keep + i * kPatch; }
+  const float* rowOf(const float* rows, int64_t i) const { return rows + i * s.rowSize() + part * kPart; }
+
+  // Through the chunk once: what every position keeps of the states, none where a document starts, and the states that enter
+  // every piece. Meanwhile the memory asks for the block at `next`.
+  void forward(const float* states, const Source& dy, int64_t next) const {
+    Patch patch;
+    patch.read(states);
+    for (int64_t i = 0; i < chunk.count; i++) {
+      if (part == 0) fetch(s, dy, next + i * s.channels);
+      if (i % kPiece == 0) patch.write(work.entering + i / kPiece * kPatch);
+      const float* b = rowOf(chunk.b, i);
+      float* keep = keepAt(i);
+      f32x16 delta[kGroups], input[kGroups];
+      forStates<kGroups>(0, [&](int64_t g) {
+        delta[g] = load(work.delta + i * kBlock + g * kWidth), input[g] = load(work.input + i * kBlock + g * kWidth);
+      });
+      if (chunk.afresh[i]) {
+        std::fill(keep, keep + kPatch, 0.0f);
+        forPatch([&](int64_t n, int64_t g) { patch.h[n][g] = input[g] * b[n]; });
+        continue;
+      }
+      forPatch([&](int64_t n, int64_t g) {
+        const int64_t at = n * kBlock + g * kWidth;
+        const f32x16 kept = exp2Product(delta[g], load(decay + at));
+        store(keep + at, kept);
+        patch.h[n][g] = kept * patch.h[n][g] + input[g] * b[n];
+      });
+    }
+  }
+
+  // The states before and after every position of a piece.
+  void replay(int64_t begin, int64_t end) const {
+    Patch patch;
+    patch.read(work.entering + begin / kPiece * kPatch);
+    patch.write(work.around);
+    for (int64_t i = begin; i < end; i++) {
+      const float *b = rowOf(chunk.b, i), *keep = keepAt(i);
+      f32x16 input[kGroups];
+      forStates<kGroups>(0, [&](int64_t g) { input[g] = load(work.input + i * kBlock + g * kWidth); });
+      forPatch([&](int64_t n, int64_t g) {
+        patch.h[n][g] = load(keep + n * kBlock + g * kWidth) * patch.h[n][g] + input[g] * b[n];
+      });
+      patch.write(work.around + (i - begin + 1) * kPatch);
+    }
+  }
+
+  // A piece backwards. `carried`: the gradient of the states after a position that comes from later ones.
+  void sweep(int64_t begin, int64_t end) const {
+    Patch later;
+    later.read(carried);
+    for (int64_t i = end - 1; i >= begin; i--) {
+      const float *b = rowOf(chunk.b, i), *c = rowOf(chunk.c, i), *keep = keepAt(i);
+      const float *before = work.around + (i - begin) * kPatch, *after = before + kPatch;
+      float *toB = sumB + i * kPart * kWidth, *toC = sumC + i * kPart * kWidth;
+      const float *dOut = work.dOut + i * kBlock, *delta = work.delta + i * kBlock, *input = work.input + i * kBlock;
+      f32x16 dDelta[kGroups], dInput[kGroups];
+      forStates<kGroups>(0, [&](int64_t g) {
+        dDelta[g] = load(work.dDelta + i * kBlock + g * kWidth), dInput[g] = load(work.dInput + i * kBlock + g * kWidth);
+      });
+      forStates<kPart>(0, [&](int64_t n) {
+        f32x16 dB = load(toB + n * kWidth), dC = load(toC + n * kWidth);
+        forStates<kGroups>(0, [&](int64_t g) {
+          const int64_t lane = g * kWidth, at = n * kBlock + lane;
+          const f32x16 dState = load(dOut + lane) * c[n] + later.h[n][g];
+          dC += load(dOut + lane) * load(after + at);
+          dB += dState * load(input + lane);
+          dInput[g] += dState * b[n];
+          later.h[n][g] = dState * load(keep + at);
+          const f32x16 dExponent = later.h[n][g] * load(before + at);  // of Δ A
+          dDelta[g] += dExponent * load(decay + at);
+          store(dDecay + at, load(dDecay + at) + dExponent * load(delta + lane));
+        });
+        store(toB + n * kWidth, dB);
+        store(toC + n * kWidth, dC);
+      });
+      forStates<kGroups>(0, [&](int64_t g) {
+        store(work.dDelta + i * kBlock + g * kWidth, dDelta[g]);
+        store(work.dInput + i * kBlock + g * kWidth, dInput[g]);
+      });
+    }
+    later.write(carried);
+  }
 };
 
-// The states of one group before every position of a chunk, and how much of them every position keeps.
-template <int N>
-void replay(const Scan& s, const Chunk& chunk, const Channels& channels, const float* decay, const Source& checkpoints,
-            const Work& work) {
-  const int64_t states = N > 0 ? N : s.states;
-  alignas(64) float memory[kMaxStates * kWidth];
-  const int64_t from = (chunk.row * s.chunks + chunk.index) * s.channels + channels.first;
-  turnIn(checkpoints, from * states, channels.lanes, states, memory);
-  f32x16 h[N > 0 ? N : kMaxStates];
-  forStates<N>(states, [&](int64_t n) { h[n] = load(memory + n * kWidth); });
-  takeSteps(s, channels, chunk.row, chunk.begin, chunk.count, {work.delta, work.x, work.slope});
-  for (int64_t i = 0; i < chunk.count; i++) {
-    if (s.startsAfresh(chunk.row, chunk.begin + i)) forStates<N>(states, [&](int64_t n) { h[n] = zero(); });
-    const f32x16 delta = load(work.delta + i * kWidth), input = delta * load(work.x + i * kWidth);
-    float* before = work.before + i * states * kWidth;
-    float* keep = work.keep + i * states * kWidth;
-    forStates<N>(states, [&](int64_t n) {
-      const f32x16 kept = exp2(delta * load(decay + n * kWidth));
-      store(before + n * kWidth, h[n]);
-      store(keep + n * kWidth, kept);
-      h[n] = kept * h[n] + input * chunk.b[i * states + n];
-    });
-  }
-}
-
-// One group through a chunk, backwards.
-template <int N>
-void sweep(const Scan& s, const Chunk& chunk, const Channels& channels, int64_t group, const Outputs& out,
-           const Work& work) {
-  const int64_t states = N > 0 ? N : s.states, position = states * kWidth;
-  const float* decay = work.decay + group * position;
-  float* dDecay = work.dDecay + group * position;
-  f32x16 carried[N > 0 ? N : kMaxStates];
-  forStates<N>(states, [&](int64_t n) { carried[n] = load(work.carried + group * position + n * kWidth); });
-  f32x16 dD = load(work.dD + group * kWidth), dDtBias = load(work.dDtBias + group * kWidth);
-  for (int64_t i = chunk.count - 1; i >= 0; i--) {
-    const int64_t t = chunk.begin + i, at = (chunk.row * s.length + t) * s.channels + channels.first;
-    const f32x16 dOut = out.dy ? out.dy.load(at, channels.lanes) : zero();
-    const f32x16 x = load(work.x + i * kWidth), delta = load(work.delta + i * kWidth), input = delta * x;
-    f32x16 dDelta = zero(), dInput = zero();
-    forStates<N>(states, [&](int64_t n) {
-      const int64_t place = i * position + n * kWidth;
-      const float b = chunk.b[i * states + n];
-      const f32x16 kept = load(work.keep + place), remains = kept * load(work.before + place);
-      const f32x16 dState = carried[n] + dOut * chunk.c[i * states + n];
-      const f32x16 dExponent = dState * remains;  // of Δ A
-      store(work.sumC + place, load(work.sumC + place) + dOut * (remains + input * b));
-      store(work.sumB + place, load(work.sumB + place) + dState * input);
-      store(dDecay + n * kWidth, load(dDecay + n * kWidth) + dExponent * delta);
-      dDelta += dExponent * load(decay + n * kWidth);
-      dInput += dState * b;
-      carried[n] = dState * kept;
-    });
-    if (s.startsAfresh(chunk.row, t)) forStates<N>(states, [&](int64_t n) { carried[n] = zero(); });
-    const f32x16 dRaw = (dDelta * kLn2 + dInput * x) * load(work.slope + i * kWidth);
-    dD += dOut * x;
-    dDtBias += dRaw;
-    if (out.dx) out.dx.store(at, dInput * delta + dOut * channels.d, channels.lanes);
-    if (out.dDt) out.dDt.store(at, dRaw, channels.lanes);
-  }
-  forStates<N>(states, [&](int64_t n) { store(work.carried + group * position + n * kWidth, carried[n]); });
-  store(work.dD + group * kWidth, dD);
-  store(work.dDtBias + group * kWidth, dDtBias);
-}
-
-// The channel groups begin … end of one thread; groups inside `work` count from begin.
-template <int N>
-void backwardShare(const Scan& s, int64_t begin, int64_t end, const Outputs& out, const Work& work) {
-  const int64_t position = s.states * kWidth, groups = end - begin;
-  for (int64_t g = 0; g < groups; g++) loadDecay(s, Channels(s, begin + g), work.decay + g * position);
-  std::fill(work.dDecay, work.dDecay + groups * position, 0.0f);
-  std::fill(work.dD, work.dD + groups * kWidth, 0.0f);
-  std::fill(work.dDtBias, work.dDtBias + groups * kWidth, 0.0f);
-  for (int64_t row = 0; row < s.batch; row++) {
-    for (int64_t g = 0; g < groups; g++) {
-      float* carried = work.carried + g * position;
-      const Channels channels(s, begin + g);
-      const int64_t at = (row * s.channels + channels.first) * s.states;
-      if (out.dNext) turnIn(out.dNext, at, channels.lanes, s.states, carried);
-      else std::fill(carried, carried + position, 0.0f);
+// The gradients of a block that are no sums over channels, once those over states are known.
+void finish(const Scan& s, const ScanStretch& chunk, const Channels& channels, const Outputs& out, const Work& work,
+            float* dDs, float* dDtBiases) {
+  for (int64_t g = 0; g < kGroups; g++) {
+    const f32x16 d = channels.load(s.d, channels.first, g);
+    f32x16 dD = load(dDs + g * kWidth), dDtBias = load(dDtBiases + g * kWidth);
+    for (int64_t i = 0; i < chunk.count; i++) {
+      const int64_t from = i * kBlock + g * kWidth, at = chunk.offset(s, i) + channels.first;
+      const f32x16 x = load(work.x + from), dOut = load(work.dOut + from), dInput = load(work.dInput + from);
+      const f32x16 dRaw = (load(work.dDelta + from) * kLn2 + dInput * x) * load(work.slope + from);
+      dD += dOut * x;
+      dDtBias += dRaw;
+      if (out.dx) channels.store(out.dx, at, dInput * load(work.delta + from) + dOut * d, g);
+      if (out.dDt) channels.store(out.dDt, at, dRaw, g);
     }
-    for (int64_t index = s.chunks - 1; index >= 0; index--) {
-      Chunk chunk{row, index, index * s.chunk, std::min(s.chunk, s.length - index * s.chunk), nullptr, nullptr};
-      const int64_t first = (row * s.length + chunk.begin) * s.states, count = chunk.count * s.states;
-      chunk.b = floatRows(s.b, first, count, work.rowsB);
-      chunk.c = floatRows(s.c, first, count, work.rowsC);
-      std::fill(work.sumB, work.sumB + chunk.count * position, 0.0f);
-      std::fill(work.sumC, work.sumC + chunk.count * position, 0.0f);
-      for (int64_t g = 0; g < groups; g++) {
-        const Channels channels(s, begin + g);
-        replay<N>(s, chunk, channels, work.decay + g * position, out.checkpoints, work);
-        sweep<N>(s, chunk, channels, g, out, work);
-      }
-      for (int64_t i = 0; i < count; i++) {
-        work.shareB[first + i] = sum(load(work.sumB + i * kWidth));
-        work.shareC[first + i] = sum(load(work.sumC + i * kWidth));
+    store(dDs + g * kWidth, dD);
+    store(dDtBiases + g * kWidth, dDtBias);
+  }
+}
+
+// One block through a chunk. `slot`: which of the thread's blocks in this row it is.
+void backwardBlock(const Scan& s, const ScanStretch& chunk, int64_t block, int64_t slot, int64_t next, const Outputs& out,
+                   const Work& work) {
+  const Channels channels(s, block);
+  const int64_t size = s.blockSize();
+  std::fill(work.states, work.states + size, 0.0f);
+  takeStates(s, channels, out.checkpoints, chunk.row * s.chunks + chunk.begin / s.chunk, work.states);
+  prepare(s, chunk, channels, out.dy, work);
+  for (int64_t part = 0; part < s.parts; part++) {
+    const int64_t at = part * kPatch, sums = part * Work::chunk(s) * kPart * kWidth;
+    const PartOfBlock one{s,
+                          chunk,
+                          work,
+                          work.decay + slot * size + at,
+                          work.carried + slot * size + at,
+                          work.dDecay + block * size + at,
+                          work.sumB + sums,
+                          work.sumC + sums,
+                          part};
+    one.forward(work.states + at, out.dy, next);
+    for (int64_t begin = (chunk.count - 1) / kPiece * kPiece; begin >= 0; begin -= kPiece) {
+      const int64_t end = std::min(begin + kPiece, chunk.count);
+      one.replay(begin, end);
+      one.sweep(begin, end);
+    }
+  }
+  finish(s, chunk, channels, out, work, work.dD + block * kBlock, work.dDtBias + block * kBlock);
+}
+
+// The blocks first … last of a row.
+void backwardRow(const Scan& s, int64_t row, int64_t first, int64_t last, const Outputs& out, const Work& work) {
+  const int64_t size = s.blockSize(), sums = s.parts * Work::chunk(s) * kPart * kWidth;
+  std::fill(work.carried, work.carried + (last - first) * size, 0.0f);
+  for (int64_t block = first; block < last; block++) {
+    const Channels channels(s, block);
+    takeDecay(s, channels, work.decay + (block - first) * size);
+    if (out.dNext) takeStates(s, channels, out.dNext, row, work.carried + (block - first) * size);
+  }
+  const StretchRows rows(s, Work::chunk(s), work.rows);
+  for (int64_t index = s.chunks - 1; index >= 0; index--) {
+    const ScanStretch chunk = rows.read(s, row, index * s.chunk, std::min(s.chunk, s.length - index * s.chunk));
+    std::fill(work.sumB, work.sumB + sums, 0.0f);
+    std::fill(work.sumC, work.sumC + sums, 0.0f);
+    for (int64_t block = first; block < last; block++) {
+      // The next block, or the first one of the chunk before.
+      const int64_t next = block + 1 < last ? chunk.offset(s, 0) + (block + 1) * kBlock
+                                            : chunk.offset(s, index > 0 ? -s.chunk : 0) + first * kBlock;
+      backwardBlock(s, chunk, block, block - first, next, out, work);
+    }
+    for (int64_t i = 0; i < chunk.count; i++) {
+      for (int64_t n = 0; n < s.rowSize(); n++) {
+        const int64_t from = ((n / kPart * Work::chunk(s) + i) * kPart + n % kPart) * kWidth;
+        const int64_t to = (row * s.length + chunk.begin + i) * s.rowSize() + n;
+        work.dB[to] = sum(load(work.sumB + from));
+        work.dC[to] = sum(load(work.sumC + from));
       }
     }
-    for (int64_t g = 0; out.dState && g < groups; g++) {
-      const Channels channels(s, begin + g);
-      const int64_t at = (row * s.channels + channels.first) * s.states;
-      turnOut(work.carried + g * position, channels.lanes, s.states, out.dState + at);
+  }
+  for (int64_t block = first; out.dState && block < last; block++) {
+    giveStates(s, Channels(s, block), work.carried + (block - first) * size, out.dState, row);
+  }
+}
+
+// Adds up what the threads have at the same place.
+using Works = std::vector<Work>;
+
+template <typename At>
+f32x16 total(const Works& works, const At& at) {
+  f32x16 all = zero();
+  for (const Work& work : works) all += load(at(work));
+  return all;
+}
+
+// Sums over positions that belong to channels. dA/daLog = A.
+void storeChannels(const Scan& s, int64_t block, const Outputs& out, const Works& works) {
+  const Channels channels(s, block);
+  const int64_t size = s.blockSize();
+  // The first thread's sums and its decay give way.
+  float* dDecay = works[0].dDecay + block * size;
+  float* decay = works[0].decay + block * size;
+  takeDecay(s, channels, decay);
+  for (int64_t i = 0; i < s.states * kBlock; i += kWidth) {
+    const f32x16 all = total(works, [&](const Work& work) { return work.dDecay + block * size + i; });
+    store(dDecay + i, all * load(decay + i) * kLn2);
+  }
+  if (out.dALog) giveStates(s, channels, dDecay, out.dALog, 0);
+  for (int64_t g = 0; g < kGroups; g++) {
+    const int64_t at = block * kBlock + g * kWidth;
+    if (out.dD) channels.store(out.dD, block * kBlock, total(works, [&](const Work& work) { return work.dD + at; }), g);
+    if (out.dDtBias) {
+      channels.store(out.dDtBias, block * kBlock, total(works, [&](const Work& work) { return work.dDtBias + at; }), g);
     }
   }
 }
 
-// Sums over positions that belong to channels: dA/daLog = A.
-void storeChannels(const Scan& s, int64_t begin, int64_t end, const Outputs& out, const Work& work) {
-  const int64_t position = s.states * kWidth;
-  for (int64_t g = 0; g < end - begin; g++) {
-    const Channels channels(s, begin + g);
-    float* dDecay = work.dDecay + g * position;
-    for (int64_t i = 0; i < position; i += kWidth) {
-      store(dDecay + i, load(dDecay + i) * load(work.decay + g * position + i) * kLn2);
+// Sums over channels that belong to positions begin … end of all rows.
+void storePositions(const Scan& s, int64_t begin, int64_t end, const Outputs& out, const Works& works) {
+  for (int64_t i = begin; i < end; i++) {
+    for (int64_t n = 0; n < s.states; n += kWidth) {
+      const int64_t lanes = std::min<int64_t>(kWidth, s.states - n), from = i * s.rowSize() + n;
+      f32x16 dB = zero(), dC = zero();
+      for (const Work& work : works) {
+        dB += loadLanes(work.dB + from, lanes);
+        dC += loadLanes(work.dC + from, lanes);
+      }
+      if (out.dB) out.dB.store(i * s.states + n, dB, lanes);
+      if (out.dC) out.dC.store(i * s.states + n, dC, lanes);
     }
-    if (out.dALog) turnOut(dDecay, channels.lanes, s.states, out.dALog + channels.first * s.states);
-    if (out.dD) storeLanes(out.dD + channels.first, load(work.dD + g * kWidth), channels.lanes);
-    if (out.dDtBias) storeLanes(out.dDtBias + channels.first, load(work.dDtBias + g * kWidth), channels.lanes);
   }
 }
 
 void selectiveScanBackward(const Call& call) {
   const Scan s(call);
-  const Outputs out{call.in(10),
-                    optional(call, 11),
-                    optional(call, 12),
-                    call.out(0),
-                    call.out(1),
-                    call.out(2).as<float>(),
-                    call.out(3).as<float>(),
-                    call.out(4).as<float>(),
-                    call.out(5).as<float>(),
-                    call.out(6).as<float>(),
-                    call.out(7).as<float>()};
+  const Outputs out{call.in(10), optional(call, 11), optional(call, 12), call.out(0), call.out(1), call.out(2),
+                    call.out(3), call.out(4),        call.out(5),        call.out(6), call.out(7)};
   Team& team = call.team;
-  const int64_t most = (s.groups + team.size() - 1) / team.size(), size = s.batch * s.length * s.states;
-  const size_t bytes = Work::bytes(s, most);
+  const int threads = team.size();
+  const size_t bytes = Work::bytes(s);
   team.run([&](int thread) {
-    const int64_t begin = s.groups * thread / team.size(), end = s.groups * (thread + 1) / team.size();
-    const Work work(s, most, team.scratch(thread, bytes));
-    if (begin == end) std::fill(work.shareB, work.shareB + 2 * size, 0.0f);
-    withStates(s.states, [&](auto states) {
-      if (begin < end) backwardShare<decltype(states)::value>(s, begin, end, out, work);
+    const Work work(s, team.scratch(thread, bytes));
+    std::fill(work.dDecay, work.dDecay + Work::ownSums(s), 0.0f);
+    // A row that is not cut is written by one thread, and is nothing to the others.
+    std::fill(work.dB, work.dB + Work::rowSums(s), 0.0f);
+    std::fill(work.dC, work.dC + Work::rowSums(s), 0.0f);
+    forShare(s, thread, threads, [&](int64_t row, int64_t first, int64_t last) {
+      backwardRow(s, row, first, last, out, work);
     });
-    storeChannels(s, begin, end, out, work);
   });
-  const auto addShares = [&](float* to, int64_t offset) {
-    if (!to) return;
-    forVectors(team, size, [&](int64_t i, int64_t n) {
-      f32x16 total = zero();
-      for (int thread = 0; thread < team.size(); thread++) {
-        total += loadLanes(reinterpret_cast<const float*>(team.scratch(thread, bytes)) + offset + i, n);
-      }
-      storeLanes(to + i, total, n);
-    });
-  };
-  addShares(out.dB, 0);
-  addShares(out.dC, size);
+  Works works;
+  for (int thread = 0; thread < threads; thread++) works.emplace_back(s, team.scratch(thread, bytes));
+  team.split(s.blocks, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t block = begin; block < end; block++) storeChannels(s, block, out, works);
+  });
+  team.split(s.batch * s.length, rowGrain(s.states), [&](int64_t begin, int64_t end, int) {
+    storePositions(s, begin, end, out, works);
+  });
 }
 
 }  // namespace
