@@ -141,9 +141,11 @@ export async function measureStep(
     });
     const recorder = profile ? new ProfileRecorder(program) : undefined;
     for (let turn = 0; recorder && turn < profiledRuns; turn++) {
-      const { wall, statistics } = await step({ profile: true });
-      recorder.add(statistics, wall);
+      const { statistics } = await step({ profile: true });
+      recorder.add(statistics);
       observe?.(statistics);
+      const plain = await step();
+      recorder.addHost(plain.wall - plain.statistics.seconds);
     }
     return {
       program,

@@ -42,7 +42,8 @@ describe('a profile', () => {
   const place = (path: string) => program.calls.findIndex((call) => call.path === path);
   for (const factor of [1, 3, 2]) {
     const calls = program.calls.map((_, call) => ({ call, start: call, seconds: factor * (call + 1) }));
-    recorder.add({ calls, seconds: 10 * factor }, 10 * factor + 1);
+    recorder.add({ calls, seconds: 10 * factor });
+    recorder.addHost(1);
   }
 
   it('takes medians over the runs and groups by operation and layer', () => {

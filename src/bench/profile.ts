@@ -65,12 +65,16 @@ export class ProfileRecorder {
     this.#times = program.calls.map(() => []);
   }
 
-  /** @param wall seconds from the host's point of view; not given: as long as the run itself */
-  add({ calls = [], seconds }: Pick<RunStatistics, 'calls' | 'seconds'>, wall: number = seconds): void {
+  /** A run in which the clock was read at every call. */
+  add({ calls = [], seconds }: Pick<RunStatistics, 'calls' | 'seconds'>): void {
     for (const time of calls) this.#times[time.call].push(time.seconds);
     this.#last = calls;
     this.#totals.push(seconds);
-    this.#host.push(wall - seconds);
+  }
+
+  /** Seconds around a run without such times: handing them over takes the host longer than the rest. */
+  addHost(seconds: number): void {
+    this.#host.push(seconds);
   }
 
   get runs(): number {
@@ -101,7 +105,7 @@ export class ProfileRecorder {
       program: this.program.name,
       runs: this.runs,
       seconds: quantile(this.#totals, 0.5),
-      hostSeconds: quantile(this.#host, 0.5),
+      hostSeconds: this.#host.length > 0 ? quantile(this.#host, 0.5) : 0,
       operations: group(calls, machine, operationName),
       layers: group(calls, machine, ({ path }) => path || 'model'),
     };

@@ -1,4 +1,5 @@
 /** Training speed on random tokens: what the machine does, whatever the text. A sample is one optimizer step. */
+import type { Program } from '../compiler/index.ts';
 import { streamOf } from '../data/index.ts';
 import type { ModelConfig } from '../models/index.ts';
 import { randomStream } from '../nn/random.ts';
@@ -138,22 +139,28 @@ export async function measureTraining(options: VisitOptions): Promise<TrainingVi
   }
 }
 
+/** A step's runs of a program, and the seconds of the step beside them. */
+async function observeStep(trainer: Trainer, program: Program, profile: boolean) {
+  const runs: RunStatistics[] = [];
+  const observe = (observed: Program, statistics: RunStatistics): void => {
+    if (observed === program) runs.push(statistics);
+  };
+  const begin = performance.now();
+  await trainer.step({ observe, profile });
+  const wall = (performance.now() - begin) / 1000;
+  return { runs, around: wall - sum(runs.map(({ seconds }) => seconds)) };
+}
+
 /** The program that does most of a step: the whole of it, or the gradients of one part where steps accumulate. */
 async function profileSteps(trainer: Trainer): Promise<ProfileRecorder> {
   const recorder = new ProfileRecorder(trainer.programs.step);
   let spent = 0;
   for (let step = 0; step < profiledSteps || spent < profiledSeconds; step++) {
-    const observed: RunStatistics[] = [];
-    const begin = performance.now();
-    await trainer.step({
-      observe: (program, statistics) => {
-        if (program === recorder.program) observed.push(statistics);
-      },
-    });
-    const wall = (performance.now() - begin) / 1000;
-    spent += wall;
-    const inside = sum(observed.map(({ seconds }) => seconds));
-    for (const run of observed) recorder.add(run, run.seconds + (wall - inside) / observed.length);
+    const { runs, around } = await observeStep(trainer, recorder.program, true);
+    for (const run of runs) recorder.add(run);
+    const plain = await observeStep(trainer, recorder.program, false);
+    for (const _ of plain.runs) recorder.addHost(plain.around / plain.runs.length);
+    spent += sum([...runs, ...plain.runs].map(({ seconds }) => seconds)) + around + plain.around;
   }
   return recorder;
 }

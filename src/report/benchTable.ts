@@ -216,7 +216,7 @@ export function profileRows(rows: readonly ProfileRow[], most = 25): Row[] {
 export function profileNote({ program, runs, seconds, hostSeconds }: Profile): string {
   return (
     `Program '${program}', ${runs} runs with the clock read at every call, ${formatSeconds(seconds)} each and ` +
-    `${formatSeconds(hostSeconds)} around it. × roofline: time over the ` +
+    `${formatSeconds(hostSeconds)} around a run without it. × roofline: time over the ` +
     'longer of FLOPs at the ceiling of their precision and bytes at that of the memory; below 1 where data came from caches.'
   );
 }

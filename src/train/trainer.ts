@@ -43,13 +43,16 @@ export interface TrainerSetup {
 }
 
 export interface StepOptions {
-  /** Called after every run of a program, with the times of its calls; asking for them reads the clock at every call. */
+  /** Called after every run of a program. */
   readonly observe?: (program: Program, statistics: RunStatistics) => void;
+  /** Whether the times of all calls are among what is observed, for which the clock is read at each. Default: yes. */
+  readonly profile?: boolean;
 }
 
 interface RunStep {
   readonly check?: boolean;
   readonly observe?: StepOptions['observe'] | undefined;
+  readonly profile?: boolean | undefined;
 }
 
 export class Trainer {
@@ -145,7 +148,7 @@ export class Trainer {
    * Does one optimizer step and returns its figures. A loss or gradient norm that is not finite is a
    * `BraidError('diverged')` that names the first layer at fault; the weights are then those before the step.
    */
-  async step({ observe }: StepOptions = {}): Promise<StepMetrics> {
+  async step({ observe, profile }: StepOptions = {}): Promise<StepMetrics> {
     const { config } = this;
     const step = this.#progress.step + 1;
     const from = this.#loader.state;
@@ -162,8 +165,8 @@ export class Trainer {
     numberInput(this.#update.inputs, 'learningRate')[0] = rate;
     numberInput(this.#update.inputs, 'step')[0] = step;
     numberInput(this.#update.inputs, 'maxNorm')[0] = config.clip;
-    const { loss, balance } = await this.#gradients({ observe });
-    if (this.#update !== this.#step) await this.#run(this.#update, { observe });
+    const { loss, balance } = await this.#gradients({ observe, profile });
+    if (this.#update !== this.#step) await this.#run(this.#update, { observe, profile });
     const gradientNorm = numberInput(this.#update.outputs, 'norm')[0];
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw await this.#explainDivergence(step, from, loss, gradientNorm);
@@ -194,6 +197,7 @@ export class Trainer {
   async #gradients({
     check = false,
     observe,
+    profile,
   }: RunStep): Promise<{ loss: number; balance: number | undefined }> {
     const { batch, length, accumulation } = this.config;
     const weights = numberInput(this.#step.inputs, 'weights');
@@ -205,14 +209,17 @@ export class Trainer {
       this.#loader.fill(this.#rows, batch);
       if (this.#weighting === 'dna') weighNucleotides(this.#rows.targets, length, weights, 1 / accumulation);
       if (accumulation > 1) numberInput(this.#step.inputs, 'keep')[0] = part === 0 ? 0 : 1;
-      lanes.push(...(await this.#run(this.#step, { check, observe })).lanes);
+      lanes.push(...(await this.#run(this.#step, { check, observe, profile })).lanes);
       loss += numberInput(this.#step.outputs, 'loss')[0];
     }
     return { loss, balance: laneBalance(lanes) };
   }
 
-  async #run(program: LoadedProgram, { check = false, observe }: RunStep): Promise<RunStatistics> {
-    const statistics = await program.run({ check, profile: observe !== undefined });
+  async #run(
+    program: LoadedProgram,
+    { check = false, observe, profile = observe !== undefined }: RunStep,
+  ): Promise<RunStatistics> {
+    const statistics = await program.run({ check, profile });
     observe?.(program.program, statistics);
     return statistics;
   }
