@@ -31,7 +31,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 async function trained(executor: string, precision: Precision): Promise<Run> {
-  const train = { length: 64, batch: 2, steps: 80, learningRate: 2e-2, threads: 1, executor, precision };
+  const train = { length: 64, batch: 2, steps: 160, learningRate: 2e-2, threads: 1, executor, precision };
   const config = freeze(parseRunConfig({ model, train }, 'test'), { threads: 1, bfloat16: true });
   const run = await createRun(join(folder, `${executor} ${precision}`), config);
   const trainer = new Trainer({ ...config, executor: createExecutor(executor, { threads: 1 }), text });
@@ -44,7 +44,7 @@ async function trained(executor: string, precision: Precision): Promise<Run> {
 async function continued(run: Run, recompute: boolean): Promise<string> {
   const executor = createExecutor(run.config.train.executor, { threads: 1 });
   const loaded = await loadModel(run, executor, (message) => expect.fail(message));
-  expect(loaded.step).toBe(80);
+  expect(loaded.step).toBe(160);
   const session = createSession(loaded, { recompute });
   const prompt = encodePrompt(sentence.slice(0, 20), byteTokenizer);
   const found: number[] = [];

@@ -251,7 +251,7 @@ describe('damage', () => {
     rmSync(join(cut, 'train-00000.tokens'));
     expect(() => verifyShards(cut, manifest)).toThrow(/Cannot read .*train-00000\.tokens/);
     writeFileSync(join(cut, 'manifest.json'), '{');
-    expect(() => finishedManifest(cut)).toThrow(/manifest\.json' is not JSON/);
+    expect(() => finishedManifest(cut)).toThrow(/manifest\.json' is damaged/);
     expect(() => finishedManifest(root)).toThrow(/holds no shards/);
   });
 });
