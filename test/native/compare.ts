@@ -116,7 +116,7 @@ function outputTypes(
 export async function runNative(
   executor: NativeExecutor,
   { operation, inputs, attributes, wanted, shared }: Variant,
-): Promise<(ArrayLike<number> | undefined)[]> {
+): Promise<(Float64Array | undefined)[]> {
   const graph = new Graph();
   const isShared = (input: number): boolean => shared.some(([, other]) => other === input);
   const sources = inputs.map(
@@ -171,20 +171,27 @@ export function inHalf({ shape, values }: Given): Given {
   return { shape, dtype: 'bfloat16', values: Float64Array.from(values, (x) => fromBits(toBits(x))) };
 }
 
+/** One number as its bits; views of their own for every number cost more than all kernels together. */
+const single = new Float32Array(1);
+const singleBits = new Uint32Array(single.buffer);
+
 /** Rounds to nearest even. */
 function toBits(x: number): number {
-  const bits = new Uint32Array(Float32Array.of(x).buffer)[0];
+  single[0] = x;
+  const bits = singleBits[0];
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
 
 function fromBits(bits: number): number {
-  return new Float32Array(Uint32Array.of(bits << 16).buffer)[0];
+  singleBits[0] = bits << 16;
+  return single[0];
 }
 
 function write(memory: TensorData, { dtype, values }: Given): void {
-  memory.set(dtype === 'bfloat16' ? Uint16Array.from(values, toBits) : values);
+  if (dtype !== 'bfloat16') memory.set(values);
+  else for (let i = 0; i < values.length; i++) memory[i] = toBits(values[i]);
 }
 
-function read(memory: TensorData, dtype: DType): number[] {
-  return Array.from(memory, (value) => (dtype === 'bfloat16' ? fromBits(value) : value));
+function read(memory: TensorData, dtype: DType): Float64Array {
+  return dtype === 'bfloat16' ? Float64Array.from(memory, fromBits) : Float64Array.from(memory);
 }
