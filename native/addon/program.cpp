@@ -8,12 +8,16 @@ Napi::Object describe(Napi::Env env, const RunResult& result, bool profile) {
   object.Set("seconds", result.seconds);
   Napi::Array lanes = Napi::Array::New(env);
   for (const LaneTimes& times : result.lanes) {
-    Napi::Array busy = Napi::Array::New(env);
-    for (const double seconds : times.busy) busy.Set(busy.Length(), seconds);
+    Napi::Array busy = Napi::Array::New(env), work = Napi::Array::New(env);
+    for (const LaneUse& use : times.lanes) {
+      busy.Set(busy.Length(), use.busy);
+      work.Set(work.Length(), use.work);
+    }
     Napi::Object lane = Napi::Object::New(env);
     lane.Set("group", times.group);
     lane.Set("seconds", times.seconds);
     lane.Set("busy", busy);
+    lane.Set("work", work);
     lanes.Set(lanes.Length(), lane);
   }
   object.Set("lanes", lanes);

@@ -1,15 +1,15 @@
 // The threads of an executor. The thread that runs a program is number 0; the others wait for it, first spinning, then
-// asleep. Teams are ranges of these threads; teams that share no thread may work at the same time.
+// asleep. They work as one team, or as lanes.
 #pragma once
 #include <atomic>
-#include <condition_variable>
-#include <exception>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
+#include "failure.hpp"
+#include "lanes.hpp"
 #include "memory.hpp"
+#include "seat.hpp"
 #include "team.hpp"
 
 namespace braid {
@@ -21,87 +21,68 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int size() const { return static_cast<int>(seats_.size()); }
+  int size() const { return static_cast<int>(workers_.size()); }
+  bool hasTiles() const { return tiles_; }
 
   // All threads.
-  Team& everyone();
+  Team& everyone() { return everyone_; }
 
-  // Calls lane(i, team) for each i at the same time, on a team of threads[i] threads; the sum of `threads` is at most size().
-  template <typename Lane>
-  void runLanes(const std::vector<int>& threads, const Lane& lane) {
-    // A task only borrows what it calls, so that needs a name.
-    const auto runLane = [&](int index) {
-      RangeTeam team(*this, first(threads, index), threads[static_cast<size_t>(index)]);
-      lane(index, team);
-    };
-    const Task task(runLane);
-    std::vector<int> leaders;
-    for (int i = 0; i < static_cast<int>(threads.size()); i++) leaders.push_back(first(threads, i));
-    runOn(leaders.data(), static_cast<int>(leaders.size()), task, Late::waitFor);
-  }
+  // Calls lane(i, team) for each i at the same time, on threads[i] threads of its own and on those that have nothing left to do;
+  // the sum of `threads` is at most size(). Throws the error of the first lane that failed, after all have ended.
+  std::vector<LaneUse> runLanes(const std::vector<int>& threads, const LaneGroup::Body& lane);
 
  private:
+  friend class LaneGroup;
+
   // One call of a task on several threads. It lives on the caller's stack until all are done.
   struct Round {
     std::atomic<int> pending{0};
-    std::mutex mutex;
-    std::exception_ptr error;  // of the lowest index that failed, so that the message does not depend on timing
-    int errorIndex = 0;
-    void fail(int index);
+    Failure failure;
   };
 
-  // Where a thread waits: on a condition that others change before they call wake().
-  struct Seat {
-    std::atomic<bool> asleep{false};
-    std::mutex mutex;
-    std::condition_variable condition;
+  struct Worker {
+    Seat seat;
     // The job of this thread; `ticket` changes last. Whoever moves `claimed` up to the ticket does the job.
     const Task* task = nullptr;
-    int index = 0;
     Round* round = nullptr;
-    int waiter = 0;  // seat of the thread that waits for the round
     std::atomic<uint32_t> ticket{0};
     std::atomic<uint32_t> claimed{0};
     std::atomic<bool> stop{false};
-    Memory scratch[kScratchKinds];
 
-    template <typename Ready>
-    void waitUntil(const Ready& ready);
-    void wake();
     bool claim(uint32_t job) {
       uint32_t before = job - 1;
       return claimed.compare_exchange_strong(before, job);
     }
   };
 
-  // What the caller does about threads that have not begun when it is done itself. Pieces of a kernel are done in their
-  // place: on a busy machine a thread may not be scheduled for milliseconds, and a piece is the same whoever does it.
-  // Lanes have teams of their own threads, so they are waited for.
-  enum class Late { takeOver, waitFor };
-
-  class RangeTeam : public Team {
+  class WholeTeam : public Team {
    public:
-    RangeTeam(ThreadPool& pool, int firstSeat, int count) : pool_(pool), first_(firstSeat), count_(count) {}
-    int size() const override { return count_; }
+    explicit WholeTeam(ThreadPool& pool) : pool_(pool) {}
+    int size() const override { return pool_.size(); }
     bool hasTiles() const override { return pool_.tiles_; }
-    void run(const Task& task) override;
-    std::byte* scratch(int thread, size_t bytes, Scratch kind) override;
+    void run(const Task& task) override { pool_.run(task, pool_.size()); }
+    std::byte* scratch(int index, size_t bytes, Scratch kind) override { return pool_.scratch(0, index, bytes, kind); }
 
    private:
     ThreadPool& pool_;
-    int first_;
-    int count_;
   };
 
-  static int first(const std::vector<int>& threads, int lane);
-  // seats[0] is the calling thread.
-  void runOn(const int* seats, int count, const Task& task, Late late);
-  void work(int seat);
+  Seat& seat(int number) { return workers_[static_cast<size_t>(number)]->seat; }
+  // Of one piece of a call in a lane; calls outside of lanes use those of the first.
+  std::byte* scratch(int lane, int index, size_t bytes, Scratch kind);
+  // Runs task(0) … task(count − 1), each on the thread of that number, or here when that has not begun in time.
+  void run(const Task& task, int count);
+  void work(int number);
+
+  struct ScratchSet {
+    Memory memory[kScratchKinds];
+  };
 
   bool tiles_;
-  std::vector<std::unique_ptr<Seat>> seats_;
+  std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
-  RangeTeam everyone_;
+  std::vector<std::vector<ScratchSet>> scratch_;  // by lane and piece
+  WholeTeam everyone_;
 };
 
 }  // namespace braid

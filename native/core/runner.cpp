@@ -1,7 +1,6 @@
 #include "runner.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <stdexcept>
 
@@ -9,10 +8,6 @@
 
 namespace braid {
 namespace {
-
-double clock() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 std::string place(const ProgramCall& call) {
   return call.path.empty() ? call.operation : call.operation + " in " + call.path;
@@ -103,7 +98,7 @@ View Runner::view(int index) const {
   return {buffer.dtype, buffer.shape, memory->data() + buffer.offset, buffer.bytes, memory};
 }
 
-double Runner::now() const { return clock() - started_; }
+double Runner::now() const { return secondsNow() - started_; }
 
 void Runner::poisonArena() {
   std::vector<std::pair<size_t, size_t>> kept;  // inputs: what the host has written
@@ -163,29 +158,27 @@ bool Runner::runCall(int call, Team& team, const RunRequest& request, RunResult&
 
 bool Runner::runGroup(const ScheduleItem& item, const RunRequest& request, RunResult& result) {
   const size_t count = item.lanes.size();
-  std::vector<int> threads;
-  for (const ProgramLane& lane : item.lanes) threads.push_back(lane.threads);
-  LaneTimes times{item.group, 0, std::vector<double>(count)};
   std::vector<std::vector<CallTime>> calls(count);
   const auto runLane = [&](size_t lane, Team& team) {
-    const double start = now();
-    bool fine = true;
     for (const int call : item.lanes[lane].calls) {
-      fine = runCall(call, team, request, result, request.profile ? &calls[lane] : nullptr);
-      if (!fine) break;
+      if (!runCall(call, team, request, result, request.profile ? &calls[lane] : nullptr)) return false;
     }
-    times.busy[lane] = now() - start;
-    return fine;
+    return true;
   };
+  LaneTimes times{item.group, 0, std::vector<LaneUse>(count)};
   const double start = now();
   bool fine = true;
   if (request.check || options_.guard) {
-    // One lane after the other, each on its own team size: both aids need to know who wrote what, and when.
+    // One lane after the other: both aids need to know who wrote what, and when.
     for (size_t lane = 0; fine && lane < count; lane++) {
-      pool_->runLanes({threads[lane]}, [&](int, Team& team) { fine = runLane(lane, team); });
+      const double begun = now();
+      fine = runLane(lane, pool_->everyone());
+      times.lanes[lane].busy = times.lanes[lane].work = now() - begun;
     }
   } else {
-    pool_->runLanes(threads, [&](int lane, Team& team) { runLane(static_cast<size_t>(lane), team); });
+    std::vector<int> threads;
+    for (const ProgramLane& lane : item.lanes) threads.push_back(lane.threads);
+    times.lanes = pool_->runLanes(threads, [&](int lane, Team& team) { runLane(static_cast<size_t>(lane), team); });
   }
   times.seconds = now() - start;
   result.lanes.push_back(std::move(times));
@@ -197,7 +190,7 @@ RunResult Runner::run(const RunRequest& request) {
   const DenormalsAreZero denormalsAreZero;
   if (options_.poison) poisonArena();
   RunResult result;
-  started_ = clock();
+  started_ = secondsNow();
   for (const ScheduleItem& item : program_.schedule) {
     const bool fine = item.lanes.empty() ? runCall(item.call, pool_->everyone(), request, result,
                                                    request.profile ? &result.calls : nullptr)

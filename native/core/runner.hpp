@@ -25,7 +25,7 @@ struct RunRequest {
 struct LaneTimes {
   std::string group;
   double seconds;
-  std::vector<double> busy;
+  std::vector<LaneUse> lanes;
 };
 
 struct CallTime {

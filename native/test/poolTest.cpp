@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <numeric>
@@ -54,7 +55,61 @@ void lanesRunSideBySide() {
         sums[static_cast<size_t>(lane)] += sum.load() + 10 * team.size();
       }
     });
-    if (!check(sums == std::vector<int>{220, 460, 220}, "lanes have teams of their own")) return;
+    if (!check(sums == std::vector<int>{1000, 1000, 1000}, "a lane has as many pieces as the pool has threads")) return;
+  }
+}
+
+// A lane that is done helps: both pieces of a call of the other are begun before either ends.
+void doneLanesHelp() {
+  ThreadPool pool(2);
+  for (const int last : {0, 1}) {
+    bool together = true;
+    const std::vector<LaneUse> uses = pool.runLanes({1, 1}, [&](int lane, Team& team) {
+      if (lane != last) return;
+      for (int call = 0; call < 50 && together; call++) {
+        std::atomic<int> begun{0};
+        const double start = secondsNow();
+        team.run([&](int) {
+          begun++;
+          while (begun.load() < 2 && secondsNow() - start < 10) std::this_thread::yield();
+        });
+        together = begun.load() == 2 && secondsNow() - start < 10;
+        // Long enough for the helper to fall asleep now and then.
+        if (call % 20 == 19) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      }
+    });
+    check(together, "a lane that is done helps the other");
+    const LaneUse &slow = uses[static_cast<size_t>(last)], &quick = uses[static_cast<size_t>(1 - last)];
+    check(quick.busy > quick.work && slow.work > slow.busy, "help counts as busy time of who gives it, as work of who gets it");
+  }
+}
+
+void lanesKeepScratchApart() {
+  ThreadPool pool(2);
+  std::vector<std::byte*> places(4);
+  pool.runLanes({1, 1}, [&](int lane, Team& team) {
+    for (int i = 0; i < 2; i++) places[static_cast<size_t>(2 * lane + i)] = team.scratch(i, 1000);
+  });
+  std::sort(places.begin(), places.end());
+  check(std::unique(places.begin(), places.end()) == places.end(), "every piece of every lane has scratch of its own");
+}
+
+void errorsOfLanesReachTheCaller() {
+  ThreadPool pool(3);
+  for (int round = 0; round < 50; round++) {
+    int ended = 0;
+    const std::string message = thrown("a failing lane", [&] {
+      pool.runLanes({1, 1, 1}, [&](int lane, Team& team) {
+        if (lane == 0) {
+          ended++;
+          return;
+        }
+        team.run([&](int i) {
+          if (i >= 1) throw std::runtime_error("lane " + std::to_string(lane) + ", piece " + std::to_string(i));
+        });
+      });
+    });
+    if (!check(message == "lane 1, piece 1" && ended == 1, "the error of the first piece of the first lane wins")) return;
   }
 }
 
@@ -92,6 +147,9 @@ void testPool() {
     splitsCompletely(threads);
   }
   lanesRunSideBySide();
+  doneLanesHelp();
+  lanesKeepScratchApart();
+  errorsOfLanesReachTheCaller();
   errorsReachTheCaller();
   scratchIsPerThread();
 }

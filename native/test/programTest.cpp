@@ -77,7 +77,7 @@ void runsLanes() {
     loaded.floats(0)[0] += 1;
     const RunResult result = loaded.runner.run(request);
     check(loaded.floats(1)[0] == loaded.floats(0)[0] + 1 && loaded.floats(4)[0] == loaded.floats(0)[0] + 2, "lanes");
-    check(result.lanes.size() == 1 && result.lanes[0].busy.size() == 2 && result.lanes[0].group == "g", "lane times");
+    check(result.lanes.size() == 1 && result.lanes[0].lanes.size() == 2 && result.lanes[0].group == "g", "lane times");
     check(result.calls.size() == 3, "calls of all lanes are profiled");
   }
 }

@@ -20,7 +20,9 @@ describe('the times of a group', () => {
   it('are medians of its lanes, beside the same calls without lanes', () => {
     const runs = [1, 2, 9].map((factor) => ({
       seconds: 10,
-      lanes: [{ group: 'b', seconds: 4 * factor, busy: [factor, 2 * factor] }],
+      lanes: [
+        { group: 'b', seconds: 4 * factor, busy: [factor, 2 * factor], work: [0.5 * factor, 2.5 * factor] },
+      ],
     }));
     const alone = {
       seconds: 10,
@@ -28,7 +30,16 @@ describe('the times of a group', () => {
       calls: off.calls.map((_, call) => ({ call, start: 0, seconds: 3 })),
     };
     expect(groupTimes({ program: on, runs }, { program: off, runs: [alone] })).toEqual([
-      { group: 'b', seconds: 8, busy: [2, 4], threads: [1, 1], balance: 0.75, withoutLanes: 6 },
+      {
+        group: 'b',
+        seconds: 8,
+        busy: [2, 4],
+        work: [1, 5],
+        threads: [1, 1],
+        balance: 0.75,
+        evenness: 0.6,
+        withoutLanes: 6,
+      },
     ]);
   });
 

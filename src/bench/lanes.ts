@@ -5,7 +5,7 @@
 import type { Program } from '../compiler/index.ts';
 import type { Executor, RunStatistics } from '../runtime/index.ts';
 import { Trainer, tokensPerStep } from '../train/index.ts';
-import { laneBalance } from '../train/lanes.ts';
+import { evennessOf, laneBalance } from '../train/lanes.ts';
 import { type GenerationSubject, gaugeOf, measureStep } from './generate.ts';
 import type { Effort, Machine } from './machine.ts';
 import type { Measurement, Subject } from './measurement.ts';
@@ -20,11 +20,15 @@ export interface GroupTimes {
   /** Layer path of the block; its backward pass ends with `.backward`. */
   readonly group: string;
   readonly seconds: number;
+  /** Of each lane's threads at work, helping others included, and of its calls, whoever did them. */
   readonly busy: readonly number[];
+  readonly work: readonly number[];
   /** Threads of each lane. */
   readonly threads: readonly number[];
   /** Busy time of the lanes over (lanes × the slowest lane). */
   readonly balance: number;
+  /** The same of the work of each lane: the balance that there would be without help. */
+  readonly evenness: number;
   /** The same calls in the program without lanes, on all threads. */
   readonly withoutLanes: number;
 }
@@ -189,6 +193,7 @@ export function groupTimes(
     const { group, lanes } = item;
     const found = on.runs.flatMap((run) => run.lanes.filter((one) => one.group === group));
     const busy = lanes.map((_, lane) => median(found.map((one) => one.busy[lane])));
+    const work = lanes.map((_, lane) => median(found.map((one) => one.work[lane])));
     const members = callsOf(
       on.program,
       lanes.flatMap(({ calls }) => calls),
@@ -198,8 +203,10 @@ export function groupTimes(
         group,
         seconds: median(found.map(({ seconds }) => seconds)),
         busy,
+        work,
         threads: lanes.map(({ threads }) => threads),
-        balance: sum(busy) / (busy.length * Math.max(...busy)),
+        balance: evennessOf(busy),
+        evenness: evennessOf(work),
         withoutLanes: median(off.runs.map((run) => secondsOf(off.program, run, members))),
       },
     ];

@@ -26,7 +26,7 @@ export function compile(graph: Graph, { name, threads, lanes = false }: CompileO
   const live = copyPersistentViews(eliminateDead(graph).graph);
   copyAssignments(live, placesOf(scheduleCalls(live, threads, lanes)));
   const steps = scheduleCalls(live, threads, lanes);
-  const storage = planStorage(live, steps);
+  const storage = planStorage(live, steps, threads);
 
   const blocks = storage.arena.map(({ bytes, touches }) => ({ bytes, ...lifetimeOf(touches) }));
   const { offsets, bytes: arenaBytes } = planArena(blocks);

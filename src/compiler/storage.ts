@@ -24,7 +24,7 @@ export interface StoragePlan {
   workspaceOf(node: Node): Storage | undefined;
 }
 
-export function planStorage(graph: Graph, steps: readonly Step[]): StoragePlan {
+export function planStorage(graph: Graph, steps: readonly Step[], threads: number): StoragePlan {
   const places = placesOf(steps);
   const direct = directAssignments(graph, places);
   const before: Place = { step: -1, lane: 0, index: 0 };
@@ -45,7 +45,7 @@ export function planStorage(graph: Graph, steps: readonly Step[]): StoragePlan {
     storages.set(source, allocate(byteSize(source), [before, after], source));
   }
   for (const { lanes } of steps) {
-    for (const { nodes, threads } of lanes) {
+    for (const { nodes } of lanes) {
       for (const node of nodes) {
         const place = places.get(node) ?? before;
         for (const output of node.outputs) {

@@ -68,13 +68,22 @@ describe('the page of a benchmark', () => {
 });
 
 describe('the table of lanes', () => {
-  const group = { group: 'b', seconds: 4, busy: [1, 3], threads: [1, 1], balance: 2 / 3, withoutLanes: 5 };
+  const group = {
+    group: 'b',
+    seconds: 4,
+    busy: [3, 3.5],
+    work: [2, 4.5],
+    threads: [1, 1],
+    balance: 13 / 14,
+    evenness: 13 / 18,
+    withoutLanes: 5,
+  };
   const found = { subject: { model: 'm' }, groups: [group], speedup: 1.25 };
 
   it('gives busy and idle time of each lane, and the block once', () => {
     expect(laneRows(found)).toEqual([
-      ['b', '0', '1', '1.000 s', '3.000 s', '4.000 s', '5.000 s', '0.667'],
-      ['', '1', '1', '3.000 s', '1.000 s', '', '', ''],
+      ['b', '0', '1', '2.000 s', '3.000 s', '1.000 s', '4.000 s', '5.000 s', '0.722', '0.929'],
+      ['', '1', '1', '4.500 s', '3.500 s', '500.0 ms', '', '', '', ''],
     ]);
     expect(laneVerdict(found)).toMatch(/1\.250 ×/);
     expect(laneVerdict({ ...found, groups: [] })).toMatch(/No block has branches/);

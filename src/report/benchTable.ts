@@ -149,7 +149,9 @@ const explanation: Readonly<Record<BenchKind, string>> = {
     "Time of one run over all rows. 'inner' leaves out matrix products, which in a layer are its dense projections. " +
     'Hardware utilisation counts what the kernels executed.',
   lanes:
-    'Balance: busy time of the lanes over (lanes × the slowest lane). The same program without lanes is measured in turn.',
+    "Own calls: what a lane's calls took, whoever did them. Busy: its threads at work, on those and, when they are done, on calls of " +
+    'others. Balance: busy time of the lanes over (lanes × the slowest lane); without help: the same of own calls. The same program ' +
+    'without lanes is measured in turn.',
   scaling: 'Probes and ceilings are of the most threads.',
   peers:
     'Every system ran in a process of its own, in turn with the others; only steps of Braid can have probes right around them.',

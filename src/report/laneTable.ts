@@ -9,25 +9,28 @@ export const laneColumns: readonly Column[] = [
   { title: 'block' },
   { title: 'lane', align },
   { title: 'threads', align },
+  { title: 'own calls', align },
   { title: 'busy', align },
   { title: 'idle', align },
   { title: 'block', align },
   { title: 'without lanes', align },
+  { title: 'without help', align },
   { title: 'balance', align },
 ];
 
 /** One row per lane; the figures of the whole block stand in the row of its first lane. */
 export function laneRows({ groups }: LaneMeasurement): Row[] {
-  return groups.flatMap(({ group, seconds, busy, threads, balance, withoutLanes }) =>
+  return groups.flatMap(({ group, seconds, busy, work, threads, balance, evenness, withoutLanes }) =>
     busy.map((time, lane) => [
       lane === 0 ? group : '',
       String(lane),
       String(threads[lane]),
+      formatSeconds(work[lane]),
       formatSeconds(time),
       formatSeconds(Math.max(0, seconds - time)),
       ...(lane === 0
-        ? [formatSeconds(seconds), formatSeconds(withoutLanes), balance.toFixed(3)]
-        : ['', '', '']),
+        ? [formatSeconds(seconds), formatSeconds(withoutLanes), evenness.toFixed(3), balance.toFixed(3)]
+        : ['', '', '', '']),
     ]),
   );
 }

@@ -30,11 +30,15 @@ export interface Store {
   dispose(): void;
 }
 
+/** What became of a group of lanes. Seconds of a lane are those of one of its threads, by mean. */
 export interface LaneStatistics {
   readonly group: string;
-  /** Wall time of the group, and busy time of each lane in it, in seconds. */
+  /** Wall time of the group. */
   readonly seconds: number;
+  /** How long the threads of each lane were at work: on its own calls and, when those were done, on calls of others. */
   readonly busy: readonly number[];
+  /** What the calls of each lane took, whoever did them. */
+  readonly work: readonly number[];
 }
 
 export interface CallTime {

@@ -118,7 +118,8 @@ class ReferenceProgram implements LoadedProgram {
           item.lanes.map((lane) => lane.calls),
           evaluate,
         );
-        lanes.push({ group: item.group, seconds: busy.reduce((sum, lane) => sum + lane, 0), busy });
+        const seconds = busy.reduce((sum, lane) => sum + lane, 0);
+        lanes.push({ group: item.group, seconds, busy, work: busy });
       }
     }
     const seconds = (performance.now() - begin) / 1000;
