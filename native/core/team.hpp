@@ -1,5 +1,7 @@
-// A team is the share of the thread pool on which a kernel runs. All partitions depend on sizes and team size only, so
-// that the same program on the same number of threads gives the same bits; which thread does which piece may differ.
+// A team is what a kernel runs on: a number of pieces into which it cuts its work, each done by some thread. All partitions
+// depend on sizes and team size only, so that the same program gives the same bits; which thread does which piece may
+// differ, and one thread may do several: in a lane there are as many pieces as the pool has threads, however many of them
+// take part. `thread` is the number of such a piece, here and in the kernels.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -31,11 +33,11 @@ class Team {
   // Whether kernels may use the matrix unit of the CPU (see variants.hpp).
   virtual bool hasTiles() const = 0;
 
-  // Memory of one thread of the team, 64-byte aligned, not cleared. It stays valid until the same thread asks for more
-  // of the same kind, and its content does not outlive the call. Threads may ask at the same time, each for its own.
+  // Memory of one piece, 64-byte aligned, not cleared. It stays valid until the same piece asks for more of the same
+  // kind, and its content does not outlive the call. Pieces may ask at the same time, each for its own.
   virtual std::byte* scratch(int thread, size_t bytes, Scratch kind = Scratch::kernel) = 0;
 
-  // Runs task(0) … task(size() − 1), one on each thread, and returns when all are done.
+  // Runs task(0) … task(size() − 1), each once and in any order, and returns when all are done.
   virtual void run(const Task& task) = 0;
 
   // Splits [0, count) into size() contiguous pieces (multiples of `grain` but for the last) and runs

@@ -82,7 +82,7 @@ const reports = {
   recurrence: peers('mamba1-135m'),
   lanes: {
     ...report(lengths.map((length) => taking(1, { model: 'f', length, lanes: 'on' }, { laneBalance: 0.96 }))),
-    lanes: lengths.map((length) => ({ subject: { length }, groups: [], speedup: 1.1 })),
+    lanes: lengths.map((length) => ({ subject: { length }, groups: [{ evenness: 0.8 }], speedup: 1.1 })),
   },
   hyena: layers([2048, 8192], { attention: 3, mamba2: 1.5, 'hyena-se': 1, 'hyena-mr': 1 }),
   long: layers([1024, 32768], { mamba1: 1, mamba2: 1, 'hyena-se': 1, 'hyena-mr': 1, 'hyena-li': 1 }),
