@@ -31,8 +31,8 @@ class FloatBackward {
 
   // Adds to dKeys and dValues, rows of whole vectors, and stores dq.
   void addTile(const Tile& tile, float* dKeys, float* dValues) {
-    packColumns(a_, tile, a_.q, a_.e, a_.scale * kLog2e, queries_);
-    packColumns(a_, tile, g_.dOut, a_.f, 1, gradients_);
+    packColumns(tile, a_.q, a_.e, a_.scale * kLog2e, queries_);
+    packColumns(tile, g_.dOut, a_.f, 1, gradients_);
     packRows(tile, a_.q, a_.e, a_.scale, queryRows_);
     packRows(tile, g_.dOut, a_.f, 1, gradientRows_);
     statisticsOf(a_, tile, g_, logsumexp_, delta_);
@@ -46,14 +46,14 @@ class FloatBackward {
       products_.addGradients(scores_, slopes_, dQueries_, dKeys, dValues);
     });
     std::fill(scale_, scale_ + kSlots, a_.scale);
-    if (g_.dq) unpackColumns(a_, tile, dQueries_, scale_, a_.e, g_.dq);
+    if (g_.dq) unpackColumns(tile, dQueries_, scale_, a_.e, g_.dq);
   }
 
  private:
   // Rows of the tile as they stand, padded to whole vectors.
   void packRows(const Tile& tile, const Source& from, int64_t width, float factor, float* to) const {
     for (int64_t s = 0; s < tile.count; s++) {
-      const int64_t at = tile.offset(a_, s, width);
+      const int64_t at = tile.offset(s, width);
       float* row = to + s * padded(width);
       forVectors(0, width, [&](int64_t i, int64_t n) { store(row + i, from.load(at + i, n) * factor); });
     }

@@ -58,15 +58,15 @@ class PairBackward {
       pairProduct({depth, f, slots, weightRows_, kSlots, gradientPairs_, f, dValues + first * f, f, true});
     });
     std::fill(scale_, scale_ + kSlots, a_.scale);
-    if (g_.dq) unpackTurned(a_, tile, dQueries_, scale_, a_.e, g_.dq);
+    if (g_.dq) unpackTurned(tile, dQueries_, scale_, a_.e, g_.dq);
   }
 
  private:
   void pack(const Tile& tile) {
-    featuresBySlot(a_, tile, a_.q, a_.e, z_.eDepth, a_.scale * kLog2e, queries_);
-    featuresBySlot(a_, tile, g_.dOut, a_.f, z_.fDepth, 1, gradients_);
-    slotsByFeature(a_, tile, a_.q, a_.e, a_.scale, queryPairs_);
-    slotsByFeature(a_, tile, g_.dOut, a_.f, 1, gradientPairs_);
+    featuresBySlot(tile, a_.q, a_.e, z_.eDepth, a_.scale * kLog2e, queries_);
+    featuresBySlot(tile, g_.dOut, a_.f, z_.fDepth, 1, gradients_);
+    slotsByFeature(tile, a_.q, a_.e, a_.scale, queryPairs_);
+    slotsByFeature(tile, g_.dOut, a_.f, 1, gradientPairs_);
     statisticsOf(a_, tile, g_, logsumexp_, delta_);
     for (int64_t s = 0; z_.folded && s < slotsOf(tile); s += kWidth) {
       foldShift(load(logsumexp_ + s), a_.e, s, queries_);

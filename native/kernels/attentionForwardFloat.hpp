@@ -24,7 +24,7 @@ class FloatForward {
   void takeUnit(int64_t, int64_t) {}
 
   void attend(const Tile& tile) {
-    packColumns(a_, tile, a_.q, a_.e, a_.scale * kLog2e, queries_);
+    packColumns(tile, a_.q, a_.e, a_.scale * kLog2e, queries_);
     products_.takeTile(tile, {queries_, nullptr, nullptr, nullptr});
     std::fill(sums_, sums_ + padded(a_.f) * kSlots, 0.0f);
     std::fill(maximum_, maximum_ + kSlots, -__builtin_inff());
@@ -44,8 +44,8 @@ class FloatForward {
       store(factor_ + s, select(total == 0.0f, zero(), 1.0f / total));
       store(maximum_ + s, load(maximum_ + s) * kLn2 + log(total));
     }
-    if (out) unpackColumns(a_, tile, sums_, factor_, a_.f, out);
-    if (logsumexp) tile.putPerSlot(a_, maximum_, logsumexp);
+    if (out) unpackColumns(tile, sums_, factor_, a_.f, out);
+    if (logsumexp) tile.putPerSlot(maximum_, logsumexp);
   }
 
  private:

@@ -39,7 +39,7 @@ class PairForward {
   }
 
   void attend(const Tile& tile) {
-    featuresBySlot(a_, tile, a_.q, a_.e, z_.eDepth, a_.scale * kLog2e, queries_);
+    featuresBySlot(tile, a_.q, a_.e, z_.eDepth, a_.scale * kLog2e, queries_);
     std::fill(sums_, sums_ + padded(a_.f) * kSlots, 0.0f);
     std::fill(base_, base_ + 2 * kSlots, 0.0f);  // and total_
     tile.forBlocks(kForwardKeys, [&](int64_t first, int64_t keys) {
@@ -56,8 +56,8 @@ class PairForward {
       store(factor_ + s, select(total == 0.0f, zero(), 1.0f / total));
       store(base_ + s, load(base_ + s) * kLn2 + log(total));
     }
-    if (out) unpackTurned(a_, tile, sums_, factor_, a_.f, out);
-    if (logsumexp) tile.putPerSlot(a_, base_, logsumexp);
+    if (out) unpackTurned(tile, sums_, factor_, a_.f, out);
+    if (logsumexp) tile.putPerSlot(base_, logsumexp);
   }
 
  private:

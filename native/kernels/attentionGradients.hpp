@@ -19,8 +19,8 @@ inline void statisticsOf(const Attention& a, const Tile& tile, const Gradients& 
   std::fill(logsumexp, logsumexp + kSlots, 1e30f);
   std::fill(delta, delta + kSlots, 0.0f);
   for (int64_t s = 0; s < tile.count; s++) {
-    const int64_t at = tile.offset(a, s, a.f);
-    logsumexp[s] = g.logsumexp.at(tile.perSlot(a, s)) * kLog2e;
+    const int64_t at = tile.offset(s, a.f);
+    logsumexp[s] = g.logsumexp.at(tile.places[s]) * kLog2e;
     f32x16 sums = zero();
     forVectors(0, a.f, [&](int64_t i, int64_t n) { sums += g.out.load(at + i, n) * g.dOut.load(at + i, n); });
     delta[s] = sum(sums);

@@ -93,6 +93,7 @@ class PairUnit {
   void rows(const Source& from, int64_t width, int64_t depth, bfloat16* to) const {
     constexpr bfloat16 kOne = {0x3f80};
     for (int64_t key = 0; key < end(); key++, to += depth) {
+      for (int64_t i = 0; i < width; i += kStep) from.prefetch(at(key + kAhead, width) + i);
       for (int64_t i = 0; i < depth; i += kStep) store(reinterpret_cast<float*>(to + i), pairs(from, width, key, i));
       if (z_.folded) std::fill_n(to + roundUp(width, 2), 3, kOne);
     }
@@ -121,12 +122,15 @@ class PairUnit {
   }
 
  private:
+  static constexpr int64_t kAhead = 16;  // keys that are asked for before they are read
+
+  int64_t at(int64_t key, int64_t width) const { return ((row_ * a_.keys + key) * a_.groups + group_) * width; }
   // Keys of this row that any query may see, and those of a step behind them.
   int64_t limit() const { return a_.used ? a_.used[row_] + a_.length : a_.keys; }
   int64_t end() const { return roundUp(limit(), kStep) + kStep; }
   f32x16 pairs(const Source& from, int64_t width, int64_t key, int64_t i) const {
     if (key >= limit()) return zero();
-    return featurePairs(from, ((row_ * a_.keys + key) * a_.groups + group_) * width, i, width, 1);
+    return featurePairs(from, at(key, width), i, width, 1);
   }
 
   const Attention& a_;
@@ -138,13 +142,13 @@ class PairUnit {
 inline int64_t slotsOf(const Tile& tile) { return roundUp(tile.count, kStep); }
 
 // A tile's rows as the right operand of scores: to[(i / 2) · kSlots + slot] = features i and i + 1.
-inline void featuresBySlot(const Attention& a, const Tile& tile, const Source& from, int64_t width, int64_t depth,
+inline void featuresBySlot(const Tile& tile, const Source& from, int64_t width, int64_t depth,
                            float factor, float* to) {
   for (int64_t first = 0; first < slotsOf(tile); first += kWidth) {
     for (int64_t i = 0; i < depth; i += kStep) {
       f32x16 block[kWidth];
       for (int64_t s = 0; s < kWidth; s++) {
-        block[s] = first + s < tile.count ? featurePairs(from, tile.offset(a, first + s, width), i, width, factor) : zero();
+        block[s] = first + s < tile.count ? featurePairs(from, tile.offset(first + s, width), i, width, factor) : zero();
       }
       transpose(block);
       for (int64_t d = 0; d < kWidth; d++) store(to + (i / 2 + d) * kSlots + first, block[d]);
@@ -153,11 +157,11 @@ inline void featuresBySlot(const Attention& a, const Tile& tile, const Source& f
 }
 
 // A tile's rows as the right operand of sums over slots: to[(slot / 2) · padded(width) + i] = slots s and s + 1.
-inline void slotsByFeature(const Attention& a, const Tile& tile, const Source& from, int64_t width, float factor, float* to) {
+inline void slotsByFeature(const Tile& tile, const Source& from, int64_t width, float factor, float* to) {
   for (int64_t s = 0; s < slotsOf(tile); s += 2, to += padded(width)) {
     forVectors(0, width, [&](int64_t i, int64_t n) {
-      const f32x16 even = s < tile.count ? from.load(tile.offset(a, s, width) + i, n) * factor : zero();
-      const f32x16 odd = s + 1 < tile.count ? from.load(tile.offset(a, s + 1, width) + i, n) * factor : zero();
+      const f32x16 even = s < tile.count ? from.load(tile.offset(s, width) + i, n) * factor : zero();
+      const f32x16 odd = s + 1 < tile.count ? from.load(tile.offset(s + 1, width) + i, n) * factor : zero();
       store(to + i, pairsOf(even, odd));
     });
   }
@@ -170,7 +174,7 @@ inline void foldShift(const f32x16& shift, int64_t width, int64_t slot, float* f
 }
 
 // Columns of sums, times a factor per slot, as rows of a tensor.
-inline void unpackTurned(const Attention& a, const Tile& tile, const float* from, const float* factors, int64_t width,
+inline void unpackTurned(const Tile& tile, const float* from, const float* factors, int64_t width,
                          const Sink& to) {
   for (int64_t first = 0; first < slotsOf(tile); first += kWidth) {
     float turned[kWidth];
@@ -183,7 +187,7 @@ inline void unpackTurned(const Attention& a, const Tile& tile, const float* from
       transpose(block);
       for (int64_t s = 0; s < kWidth; s++) {
         const int64_t slot = slotOf(first + s);
-        if (slot < tile.count) to.store(tile.offset(a, slot, width) + i, block[s], features);
+        if (slot < tile.count) to.store(tile.offset(slot, width) + i, block[s], features);
       }
     }
   }

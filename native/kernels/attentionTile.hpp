@@ -60,10 +60,11 @@ struct Attention {
   }
 };
 
-// Later tiles see more keys. Dealing them out forwards and backwards in turn gives every thread the same share.
-inline int tileOwner(int64_t tile, int threads) {
-  const int place = static_cast<int>(tile % threads);
-  return tile / threads % 2 == 0 ? place : threads - 1 - place;
+// Tiles of a key-value head are cut into parts. Later tiles see more keys; dealing them out forwards and backwards in turn
+// makes all parts the same work.
+inline int tileOwner(int64_t tile, int64_t parts) {
+  const int64_t place = tile % parts;
+  return static_cast<int>(tile / parts % 2 == 0 ? place : parts - 1 - place);
 }
 
 // What some of the slots see, and what all of them see.
@@ -90,6 +91,7 @@ struct Reach {
 struct Tile {
   int64_t row, group, begin, count, vectors, sinks;
   int32_t first[kSlots], last[kSlots];
+  int64_t rows[kSlots], places[kSlots];  // of a slot among the rows of a tensor [B, L, H, …], and in one [B, H, L]
   Reach reach, halves[2];
 
   Tile(const Attention& a, int64_t row, int64_t group, int64_t tile)
@@ -99,14 +101,17 @@ struct Tile {
         count(std::min(kSlots, a.length * a.ratio - begin)),
         vectors((count + kWidth - 1) / kWidth),
         sinks(a.sinks) {
+    int64_t position = begin / a.ratio, head = begin % a.ratio;
     for (int64_t s = 0; s < kSlots; s++) {
-      const int64_t slot = begin + std::min(s, count - 1);  // lanes without a slot repeat the last one
-      if (s > 0 && (slot % a.ratio != 0 || s >= count)) {
+      if (s > 0 && (head != 0 || s >= count)) {  // lanes without a slot repeat the last one
         first[s] = first[s - 1];
         last[s] = last[s - 1];
       } else {
-        see(a, slot / a.ratio, first[s], last[s]);
+        see(a, position, first[s], last[s]);
       }
+      rows[s] = (row * a.length + position) * a.heads + group * a.ratio + head;
+      places[s] = (row * a.heads + group * a.ratio + head) * a.length + position;
+      if (++head == a.ratio) head = 0, position++;
     }
     halves[0] = Reach(first, last, kSlots / 2);
     halves[1] = Reach(first + kSlots / 2, last + kSlots / 2, kSlots / 2);
@@ -114,10 +119,7 @@ struct Tile {
   }
 
   // Element offset of a slot's row in a tensor [B, L, H, width].
-  int64_t offset(const Attention& a, int64_t s, int64_t width) const {
-    const int64_t slot = begin + s, position = slot / a.ratio, head = group * a.ratio + slot % a.ratio;
-    return ((row * a.length + position) * a.heads + head) * width;
-  }
+  int64_t offset(int64_t s, int64_t width) const { return rows[s] * width; }
 
   bool whole(int64_t firstKey, int64_t keys) const { return reach.whole(firstKey, keys, sinks); }
 
@@ -133,12 +135,16 @@ struct Tile {
   }
 
   // A number per slot into a tensor [B, H, L].
-  void putPerSlot(const Attention& a, const float* from, float* to) const {
-    for (int64_t s = 0; s < count; s++) to[perSlot(a, s)] = from[s];
+  void putPerSlot(const float* from, float* to) const {
+    for (int64_t s = 0; s < count; s++) to[places[s]] = from[s];
   }
-  int64_t perSlot(const Attention& a, int64_t s) const {
-    const int64_t slot = begin + s, head = group * a.ratio + slot % a.ratio;
-    return (row * a.heads + head) * a.length + slot / a.ratio;
+
+  // Asks for the rows of a tensor [B, L, H, width]: pieces far from each other are nothing that the hardware foresees.
+  void fetch(const Source& from, int64_t width) const {
+    const int64_t line = from.half() ? 32 : 16;
+    for (int64_t s = 0; s < count; s++) {
+      for (int64_t i = 0; i < width; i += line) from.prefetch(offset(s, width) + i);
+    }
   }
 
  private:
@@ -157,8 +163,27 @@ struct Tile {
   }
 };
 
+// body(tile) for the tiles of one of `parts` parts of a unit: a key-value head of a row. Before each, fetch(the next one).
+template <typename Fetch, typename Body>
+inline void forTiles(const Attention& a, int64_t unit, int64_t part, int64_t parts, const Fetch& fetch, const Body& body) {
+  const int64_t row = unit / a.groups, group = unit % a.groups;
+  const auto from = [&](int64_t index) {
+    while (index < a.tiles && tileOwner(index, parts) != part) index++;
+    return index;
+  };
+  int64_t index = from(0);
+  if (index == a.tiles) return;
+  for (Tile tile(a, row, group, index); index < a.tiles;) {
+    index = from(index + 1);
+    const Tile next(a, row, group, std::min(index, a.tiles - 1));
+    if (index < a.tiles) fetch(next);
+    body(tile);
+    tile = next;
+  }
+}
+
 // Rows of a tile's tensor [B, L, H, width] as columns: to[i · kSlots + s]. Lanes without a slot are zero.
-inline void packColumns(const Attention& a, const Tile& tile, const Source& from, int64_t width, float factor,
+inline void packColumns(const Tile& tile, const Source& from, int64_t width, float factor,
                         float* to) {
   for (int64_t first = 0; first < tile.count; first += kWidth) {
     for (int64_t i = 0; i < width; i += kWidth) {
@@ -166,7 +191,7 @@ inline void packColumns(const Attention& a, const Tile& tile, const Source& from
       f32x16 block[kWidth];
       for (int64_t s = 0; s < kWidth; s++) {
         const bool there = first + s < tile.count;
-        block[s] = there ? from.load(tile.offset(a, first + s, width) + i, features) * factor : zero();
+        block[s] = there ? from.load(tile.offset(first + s, width) + i, features) * factor : zero();
       }
       transpose(block);
       for (int64_t j = 0; j < features; j++) store(to + (i + j) * kSlots + first, block[j]);
@@ -175,7 +200,7 @@ inline void packColumns(const Attention& a, const Tile& tile, const Source& from
 }
 
 // The reverse: columns times a factor per slot, as rows of a tensor.
-inline void unpackColumns(const Attention& a, const Tile& tile, const float* from, const float* factors, int64_t width,
+inline void unpackColumns(const Tile& tile, const float* from, const float* factors, int64_t width,
                           const Sink& to) {
   for (int64_t first = 0; first < tile.count; first += kWidth) {
     const f32x16 factor = load(factors + first);
@@ -187,7 +212,7 @@ inline void unpackColumns(const Attention& a, const Tile& tile, const float* fro
       }
       transpose(block);
       const int64_t slots = std::min<int64_t>(kWidth, tile.count - first);
-      for (int64_t s = 0; s < slots; s++) to.store(tile.offset(a, first + s, width) + i, block[s], features);
+      for (int64_t s = 0; s < slots; s++) to.store(tile.offset(first + s, width) + i, block[s], features);
     }
   }
 }
