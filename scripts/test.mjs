@@ -2,7 +2,8 @@
  * Runs everything that `npm test` promises: format and lint, types, house rules, the native tests, and the TypeScript
  * suite. Prints what was skipped and why, and ends with a line `N passed, N failed`.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -15,40 +16,50 @@ let passed = 0;
 let failed = 0;
 let skipped = 0;
 
-check('format and lint', node, [bin('@biomejs/biome/bin/biome'), 'check', '.']);
-check('types', node, [bin('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json']);
-check('house rules', node, ['scripts/check-layers.mjs']);
-check('native tests', node, ['scripts/build-native.mjs', '--test']);
-if (process.env.BRAID_SANITIZE === '1') {
-  check('native tests, AddressSanitizer', node, [
-    'scripts/build-native.mjs',
-    '--test',
-    '--sanitize',
-    'address',
-  ]);
-  check('native tests, ThreadSanitizer', node, [
-    'scripts/build-native.mjs',
-    '--test',
-    '--sanitize',
-    'thread',
-  ]);
-}
+const sanitized = process.env.BRAID_SANITIZE === '1' ? ['Address', 'Thread'] : [];
+const nativeTests = (...flags) => ['scripts/build-native.mjs', '--test', ...flags];
+// What takes long and what uses one processor beside each other.
+await inTurn([
+  ['types', [bin('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json']],
+  ['native tests', nativeTests()],
+  ...sanitized.map((name) => [
+    `native tests, ${name}Sanitizer`,
+    nativeTests('--sanitize', name.toLowerCase()),
+  ]),
+  ['format and lint', [bin('@biomejs/biome/bin/biome'), 'check', '.']],
+  ['house rules', ['scripts/check-layers.mjs']],
+]);
 suite();
 
 const note = skipped > 0 ? `, ${skipped} skipped` : '';
 process.stdout.write(`\n${passed} passed, ${failed} failed${note}\n`);
 process.exit(failed === 0 ? 0 : 1);
 
-function check(title, command, args) {
+/** Two at a time; what each printed is shown when it failed. */
+async function inTurn(checks) {
+  const worker = async () => {
+    for (let next = checks.shift(); next; next = checks.shift()) await check(...next);
+  };
+  await Promise.all([worker(), worker()]);
+}
+
+async function check(title, args) {
   const begin = performance.now();
-  const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
+  const child = spawn(node, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => {
+      output += text;
+    });
+  }
+  const [status] = await once(child, 'close');
   const seconds = ((performance.now() - begin) / 1000).toFixed(1);
-  if (result.status === 0) {
+  if (status === 0) {
     passed++;
     process.stdout.write(`ok      ${title} (${seconds} s)\n`);
   } else {
     failed++;
-    process.stdout.write(`FAILED  ${title} (${seconds} s)\n${result.stdout ?? ''}${result.stderr ?? ''}\n`);
+    process.stdout.write(`FAILED  ${title} (${seconds} s)\n${output}\n`);
   }
 }
 

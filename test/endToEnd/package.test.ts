@@ -143,7 +143,8 @@ describe('installed into an empty folder', () => {
     (test) => {
       if (unreachable) test.skip(unreachable);
       if (!everything) test.skip('compiles the addon; set BRAID_SANITIZE=1');
-      const doctor = braid('doctor', '--build');
+      // What the best code takes longer to compile for is tested elsewhere; here it is that everything is there.
+      const doctor = run('npx', ['--no', 'braid', 'doctor', '--build'], app(), { CXXFLAGS: '-O1' });
       expect(doctor.status, doctor.output).toBe(0);
       expect(doctor.stdout).toMatch(/native addon\s+available/);
       const train = braid(
