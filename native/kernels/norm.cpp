@@ -40,10 +40,11 @@ void rmsNorm(const Call& call) {
   });
 }
 
-// dx = r · (w·dy − x · r² · mean(w·dy·x)), dw = Σ over rows of dy · x · r. Every thread sums dw over its own rows.
+// dx = r · (w·dy − x · r² · mean(w·dy·x)) + addend, dw = Σ over rows of dy · x · r. Every thread sums dw over its own rows.
+// dx may lie over any input of its shape: a row is read as a whole before it is written, and then element by element.
 void rmsNormBackward(const Call& call) {
-  const Source x = call.in(0), weight = optional(call, 1), dy = call.in(2);
-  const Sink dx = call.out(0), dWeight = call.out(1);
+  const Source x = call.in(0), weight = optional(call, 1), dy = call.in(2), addend = optional(call, 3);
+  const Sink dx = call.out(0), dWeight = call.out(1), dxLow = call.out(2);
   const int64_t rows = call.in(0).rows(), width = call.in(0).last();
   const float epsilon = static_cast<float>(call.attributes.number("epsilon"));
   Team& team = call.team;
@@ -53,7 +54,7 @@ void rmsNormBackward(const Call& call) {
     for (int64_t i = 0; i < width; i += kWidth) store(dw + i, zero());
     const int64_t end = rows * (thread + 1) / team.size();
     for (int64_t row = rows * thread / team.size(); row < end; row++) {
-      const int64_t first = row * width;
+      const int64_t first = row * width, next = row + 1 < end ? width : 0;
       const float r = inverseRoot(x, first, width, epsilon);
       f32x16 dot = zero();
       forVectors(0, width, [&](int64_t i, int64_t n) {
@@ -61,11 +62,17 @@ void rmsNormBackward(const Call& call) {
         dot += weight ? product * weight.load(i, n) : product;
         store(dw + i, load(dw + i) + product * r);
       });
-      if (!dx) continue;
+      if (!dx && !dxLow) continue;
       const float pull = r * r * r * sum(dot) / static_cast<float>(width);
       forVectors(0, width, [&](int64_t i, int64_t n) {
+        x.prefetch(first + next + i);
+        dy.prefetch(first + next + i);
+        if (addend) addend.prefetch(first + next + i);
         const f32x16 d = dy.load(first + i, n) * r;
-        dx.store(first + i, (weight ? d * weight.load(i, n) : d) - x.load(first + i, n) * pull, n);
+        f32x16 slope = (weight ? d * weight.load(i, n) : d) - x.load(first + i, n) * pull;
+        if (addend) slope += addend.load(first + i, n);
+        if (dx) dx.store(first + i, slope, n);
+        if (dxLow) dxLow.store(first + i, slope, n);
       });
     }
   });

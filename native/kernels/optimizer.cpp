@@ -8,40 +8,49 @@
 namespace braid::BRAID_VARIANT {
 namespace {
 
-// Squares are added in float32 over 256 elements at a time (16 per lane), in float64 from there on.
+// Squares are added in float32 over 1024 elements at a time (16 per lane of four sums), in float64 from there on.
 double sumOfSquares(const Source& g, int64_t begin, int64_t end) {
-  constexpr int64_t block = 256;
+  constexpr int64_t block = 1024, ahead = 1024;
   double total = 0;
   for (int64_t first = begin; first < end; first += block) {
-    f32x16 part = zero();
-    forVectors(first, first + block < end ? first + block : end, [&](int64_t i, int64_t n) {
-      const f32x16 v = g.load(i, n);
-      part += v * v;
+    const int64_t last = first + block < end ? first + block : end;
+    f32x16 a = zero(), b = zero(), c = zero(), d = zero();
+    int64_t i = first;
+    for (; i + 4 * kWidth <= last; i += 4 * kWidth) {
+      for (int64_t j = 0; j < 4; j++) g.prefetch(i + ahead + j * kWidth);
+      const f32x16 p = g.load(i), q = g.load(i + kWidth), r = g.load(i + 2 * kWidth), s = g.load(i + 3 * kWidth);
+      a += p * p;
+      b += q * q;
+      c += r * r;
+      d += s * s;
+    }
+    forVectors(i, last, [&](int64_t j, int64_t n) {
+      const f32x16 v = g.load(j, n);
+      a += v * v;
     });
-    total += sum(part);
+    total += sum((a + b) + (c + d));
   }
   return total;
 }
 
+// Gradients are cut into pieces of a quarter of a million elements. Whichever thread is free takes the next; the sums of the
+// pieces are added in their order, so that the norm does not depend on who computed them, or how many did.
 void gradientNorm(const Call& call) {
   if (!call.out(0)) return;
-  constexpr int64_t grain = 4096;
-  Team& team = call.team;
-  team.run([&](int thread) {
-    double total = 0;
-    for (size_t input = 0; input < call.inputCount; input++) {
-      const int64_t count = call.in(input).count(), units = (count + grain - 1) / grain;
-      const int64_t begin = units * thread / team.size() * grain;
-      int64_t end = units * (thread + 1) / team.size() * grain;
-      if (end > count) end = count;
-      if (begin < end) total += sumOfSquares(call.in(input), begin, end);
-    }
-    *reinterpret_cast<double*>(team.scratch(thread, sizeof(double))) = total;
+  constexpr int64_t piece = int64_t{1} << 18;
+  const auto piecesOf = [&](size_t input) { return (call.in(input).count() + piece - 1) / piece; };
+  int64_t pieces = 0;
+  for (size_t input = 0; input < call.inputCount; input++) pieces += piecesOf(input);
+  double* sums = reinterpret_cast<double*>(call.team.scratch(0, static_cast<size_t>(pieces) * sizeof(double)));
+  call.team.share(pieces, 1, [&](int64_t index, int64_t, int) {
+    size_t input = 0;
+    int64_t at = index;
+    for (; at >= piecesOf(input); input++) at -= piecesOf(input);
+    const int64_t begin = at * piece, count = call.in(input).count();
+    sums[index] = sumOfSquares(call.in(input), begin, begin + piece < count ? begin + piece : count);
   });
   double total = 0;
-  for (int thread = 0; thread < team.size(); thread++) {
-    total += *reinterpret_cast<const double*>(team.scratch(thread, sizeof(double)));
-  }
+  for (int64_t index = 0; index < pieces; index++) total += sums[index];
   *call.out(0).as<float>() = static_cast<float>(std::sqrt(total));
 }
 

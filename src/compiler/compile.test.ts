@@ -11,6 +11,7 @@ import {
   multiply,
   reshape,
   scale,
+  softmax,
   split,
   subtract,
   sum,
@@ -189,11 +190,11 @@ describe('compile: new values of persistent tensors', () => {
     const graph = new Graph();
     const [a, b] = [graph.source('state', 'a', [2]), graph.source('state', 'b', [2])];
     graph.assign(a, scale(graph.source('input', 'x', [2]), 3));
-    graph.assign(b, scale(b, 3));
-    const run = await runGraph(graph, { a: [0, 0], b: [1, 2], x: [5, 6] });
-    expect(operations(run.program)).toEqual(['scale', 'scale', 'cast']);
+    graph.assign(b, softmax(b));
+    const run = await runGraph(graph, { a: [0, 0], b: [1, 1], x: [5, 6] });
+    expect(operations(run.program)).toEqual(['scale', 'softmax', 'cast']);
     expect(stored(run, 'state/a')).toEqual([15, 18]);
-    expect(stored(run, 'state/b')).toEqual([3, 6]);
+    expect(stored(run, 'state/b')).toEqual([0.5, 0.5]);
   });
 
   it('exchanges two states', async () => {

@@ -105,14 +105,37 @@ class Contributions {
 
   sum(tensor: Tensor): Tensor | undefined {
     const pending = this.#pending.get(tensor);
-    const [first, ...others] = pending ?? [];
-    if (!pending || !first || others.length === 0) return first;
-    const total = tensor.graph.at(sumLocation(tensor, pending), () =>
-      others.reduce((sum, gradient) => add(sum, gradient), first),
-    );
-    this.#pending.set(tensor, [total]);
-    return total;
+    if (!pending || pending.length < 2) return pending?.[0];
+    const parts = byLane(pending).map((gradients) => total(gradients, laneLocation(gradients)));
+    const all = total(parts, sumLocation(tensor, parts));
+    this.#pending.set(tensor, [all]);
+    return all;
   }
+}
+
+function total([first, ...others]: readonly Tensor[], location: Location): Tensor {
+  if (others.length === 0) return first;
+  return first.graph.at(location, () => others.reduce((sum, gradient) => add(sum, gradient), first));
+}
+
+/**
+ * Gradients that one lane computes, together, and all others by themselves: a branch adds up its own, beside the other
+ * branches, and one sum is left where branches meet.
+ */
+function byLane(gradients: readonly Tensor[]): readonly (readonly Tensor[])[] {
+  const groups: Tensor[][] = [];
+  for (const gradient of gradients) {
+    const lane = gradient.producer?.node.lane;
+    const group = lane && groups.find(([first]) => sameLane(first.producer?.node.lane, lane));
+    if (group) group.push(gradient);
+    else groups.push([gradient]);
+  }
+  return groups;
+}
+
+function laneLocation(gradients: readonly Tensor[]): Location {
+  const last = gradients.at(-1)?.producer?.node;
+  return { path: last?.path ?? 'backward', direction: 'backward', lane: last?.lane };
 }
 
 /** A sum belongs where its tensor was computed; that of a source belongs to the first layer that reads it. */

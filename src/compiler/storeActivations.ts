@@ -42,7 +42,9 @@ function isActivation(node: Node): boolean {
 
 /** Sums carry the residual stream: rounding them would round every layer before. */
 function isSum(node: Node): boolean {
-  return node.operation.name === 'add' || (node.operation.name === 'matmul' && node.inputs[3] !== undefined);
+  return (
+    node.operation.name === 'add' || (node.operation.addends ?? []).some(([, input]) => node.inputs[input])
+  );
 }
 
 /**

@@ -182,8 +182,16 @@ export interface Rewritten {
   map(tensor: Tensor): Tensor;
 }
 
-/** What a rewriting rule sees: the old node, its inputs in the new graph, and `keep` to copy the node unchanged. */
-export type Rule = (node: Node, inputs: readonly (Tensor | undefined)[], graph: Graph) => readonly Tensor[];
+/**
+ * What a rewriting rule sees: the old node, its inputs in the new graph, that graph, and the tensor of the new graph for any
+ * tensor that was computed before. `copyNode` copies the node unchanged.
+ */
+export type Rule = (
+  node: Node,
+  inputs: readonly (Tensor | undefined)[],
+  graph: Graph,
+  map: (tensor: Tensor) => Tensor,
+) => readonly Tensor[];
 
 /** Copies a node into the graph at its own location. */
 export function copyNode(
@@ -218,7 +226,7 @@ export function rewrite(
   for (const node of graph.nodes) {
     if (!keep(node)) continue;
     const inputs = node.inputs.map((input) => (input ? map(input) : undefined));
-    const outputs = rule(node, inputs, target);
+    const outputs = rule(node, inputs, target, map);
     node.outputs.forEach((output, index) => {
       const result = outputs[index];
       if (result) mapped.set(output, result);

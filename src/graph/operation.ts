@@ -73,6 +73,12 @@ export interface Operation<A extends Attributes = Attributes> {
   /** Pairs [output, input] that may share one buffer: the operation writes its result over that input. */
   readonly inPlace?: readonly (readonly [output: number, input: number])[];
 
+  /** Pairs [output, input]: the input, absent as a rule, is added to what the output would be without it, before it is stored. */
+  readonly addends?: readonly (readonly [output: number, input: number])[];
+
+  /** Pairs [output, copy]: the second output is the first one rounded to BF16. */
+  readonly lowCopies?: readonly (readonly [output: number, copy: number])[];
+
   /** True when the result is the first input's buffer seen with another shape (no kernel runs). */
   readonly alias?: boolean;
 
@@ -87,7 +93,10 @@ export interface Operation<A extends Attributes = Attributes> {
   /** Inputs that a precision pass casts to BF16 (operands of matrix products). */
   readonly lowPrecisionInputs?: readonly number[];
 
-  /** Outputs whose dtype follows the attribute `dtype`, so that a following cast can be folded into the call. */
+  /**
+   * Outputs whose dtype follows the attribute `dtype`, so that a following cast can be folded into the call. An operation
+   * with several of them also has the attribute `wide`: those that stay float32 nevertheless.
+   */
   readonly storableOutputs?: readonly number[];
 }
 

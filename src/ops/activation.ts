@@ -6,14 +6,16 @@ import { activations } from './activations.ts';
 import { elementwiseCost } from './cost.ts';
 import type { Stored } from './elementwise.ts';
 import { operand, roundStored } from './plain.ts';
-import type { Fail, FloatType } from './require.ts';
+import type { Fail } from './require.ts';
 import { FLOATS, requireFloatType, requireInput, requireShape } from './require.ts';
+import type { StoredApart } from './sequence.ts';
+import { storedTypes } from './sequence.ts';
 
 export interface ActivationOptions extends Stored {
   readonly kind: ActivationKind;
 }
 
-type ActivationAttributes = { readonly kind: ActivationKind; readonly dtype: FloatType };
+type ActivationAttributes = { readonly kind: ActivationKind } & StoredApart;
 
 function requireAttributes({ kind, dtype }: ActivationAttributes, fail: Fail): void {
   if (!Object.hasOwn(activations, kind)) {
@@ -25,6 +27,7 @@ function requireAttributes({ kind, dtype }: ActivationAttributes, fail: Fail): v
 const activationOperation = defineOperation<ActivationAttributes>({
   name: 'activation',
   storableOutputs: [0],
+  inPlace: [[0, 0]],
   infer(inputs, attributes, fail) {
     const x = requireInput(inputs, 0, 'x', FLOATS, fail);
     requireAttributes(attributes, fail);
@@ -52,6 +55,10 @@ export function activation(x: Tensor, { kind, dtype = 'float32' }: ActivationOpt
 const activationBackwardOperation = defineOperation<ActivationAttributes>({
   name: 'activationBackward',
   storableOutputs: [0],
+  inPlace: [
+    [0, 0],
+    [0, 1],
+  ],
   infer(inputs, attributes, fail) {
     const x = requireInput(inputs, 0, 'x', FLOATS, fail);
     const dy = requireInput(inputs, 1, 'dy', FLOATS, fail);
@@ -83,6 +90,10 @@ export function activationBackward(
 const gluOperation = defineOperation<ActivationAttributes>({
   name: 'glu',
   storableOutputs: [0],
+  inPlace: [
+    [0, 0],
+    [0, 1],
+  ],
   infer(inputs, attributes, fail) {
     const gate = requireInput(inputs, 0, 'gate', FLOATS, fail);
     const up = requireInput(inputs, 1, 'up', FLOATS, fail);
@@ -118,6 +129,12 @@ export function glu(gate: Tensor, up: Tensor, { kind, dtype = 'float32' }: Activ
 const gluBackwardOperation = defineOperation<ActivationAttributes>({
   name: 'gluBackward',
   storableOutputs: [0, 1],
+  inPlace: [
+    [0, 0],
+    [0, 2],
+    [1, 1],
+    [1, 2],
+  ],
   infer(inputs, attributes, fail) {
     const gate = requireInput(inputs, 0, 'gate', FLOATS, fail);
     const up = requireInput(inputs, 1, 'up', FLOATS, fail);
@@ -125,8 +142,7 @@ const gluBackwardOperation = defineOperation<ActivationAttributes>({
     requireShape(up, gate.shape, 'up', fail);
     requireShape(dy, gate.shape, 'dy', fail);
     requireAttributes(attributes, fail);
-    const type = { shape: gate.shape, dtype: attributes.dtype };
-    return [type, type];
+    return storedTypes([gate.shape, gate.shape], attributes, fail);
   },
   cost: (inputs, outputs, { kind }) =>
     elementwiseCost((activations[kind].operations + 6) * elementCount(outputs[0].shape), inputs, outputs),
@@ -135,14 +151,13 @@ const gluBackwardOperation = defineOperation<ActivationAttributes>({
     const up = operand(inputs, 1).values;
     const dy = operand(inputs, 2).values;
     const { value, derivative } = activations[kind];
-    if (dGate) {
-      for (let i = 0; i < dy.length; i++) dGate.values[i] = dy[i] * up[i] * derivative(gate[i]);
-      roundStored(dGate);
+    for (let i = 0; i < dy.length; i++) {
+      const [slope, gated] = [dy[i] * up[i] * derivative(gate[i]), dy[i] * value(gate[i])];
+      if (dGate) dGate.values[i] = slope;
+      if (dUp) dUp.values[i] = gated;
     }
-    if (dUp) {
-      for (let i = 0; i < dy.length; i++) dUp.values[i] = dy[i] * value(gate[i]);
-      roundStored(dUp);
-    }
+    if (dGate) roundStored(dGate);
+    if (dUp) roundStored(dUp);
   },
 });
 

@@ -8,6 +8,7 @@ import { BraidError, defineOperation } from '../graph/index.ts';
 import { traffic } from './cost.ts';
 import type { Fail, FloatType } from './require.ts';
 import { FLOAT32, FLOATS, INT32, requirePositiveInteger } from './require.ts';
+import type { StoredApart } from './sequence.ts';
 import {
   expectType,
   floatsOf,
@@ -17,6 +18,7 @@ import {
   sizesOf,
   store,
   storedType,
+  storedTypes,
 } from './sequence.ts';
 
 export interface AttentionInputs {
@@ -53,10 +55,9 @@ export interface Sight {
 
 type AttentionAttributes = {
   readonly scale: number;
-  readonly dtype: FloatType;
   readonly window?: number | undefined;
   readonly sinks?: number | undefined;
-};
+} & StoredApart;
 
 /** Attributes of a call: those that are not given are left out. */
 function sightOf({ window, sinks }: Partial<Sight>): { readonly window?: number; readonly sinks?: number } {
@@ -228,7 +229,6 @@ function forEachQuery(
 const attentionBackwardOperation = defineOperation<AttentionAttributes>({
   name: 'attentionBackward',
   infer(inputs, attributes, fail) {
-    const { dtype } = attributes;
     const { batch, length, keys, heads, groups, keySize, valueSize } = checkOperands(
       inputs,
       attributes,
@@ -238,11 +238,12 @@ const attentionBackwardOperation = defineOperation<AttentionAttributes>({
     requireType(out, 'out', [batch, length, heads, valueSize], FLOATS, fail);
     requireType(logsumexp, 'logsumexp', [batch, heads, length], FLOAT32, fail);
     requireType(dOut, 'dOut', [batch, length, heads, valueSize], FLOATS, fail);
-    return [
-      storedType([batch, length, heads, keySize], dtype, fail),
-      storedType([batch, keys, groups, keySize], dtype, fail),
-      storedType([batch, keys, groups, valueSize], dtype, fail),
+    const shapes = [
+      [batch, length, heads, keySize],
+      [batch, keys, groups, keySize],
+      [batch, keys, groups, valueSize],
     ];
+    return storedTypes(shapes, attributes, fail);
   },
   cost(inputs, outputs, attributes) {
     const sizes = typesSizes(inputs);

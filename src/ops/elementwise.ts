@@ -23,6 +23,10 @@ function defineBinary(
   return defineOperation<BinaryAttributes>({
     name,
     storableOutputs: [0],
+    inPlace: [
+      [0, 0],
+      [0, 1],
+    ],
     infer(inputs, { dtype }, fail) {
       const a = requireInput(inputs, 0, 'a', FLOATS, fail);
       const b = requireInput(inputs, 1, 'b', FLOATS, fail);
@@ -80,6 +84,7 @@ type ScaleAttributes = { readonly factor: number; readonly dtype: FloatType };
 const scaleOperation = defineOperation<ScaleAttributes>({
   name: 'scale',
   storableOutputs: [0],
+  inPlace: [[0, 0]],
   infer(inputs, { factor, dtype }, fail) {
     const x = requireInput(inputs, 0, 'x', FLOAT32, fail);
     requireFinite(factor, 'factor', fail);

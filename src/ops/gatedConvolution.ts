@@ -10,7 +10,17 @@ import { readDocuments } from './documents.ts';
 import { operand } from './plain.ts';
 import type { Fail, FloatType } from './require.ts';
 import { FLOAT32, FLOATS, INT32 } from './require.ts';
-import { expectType, floatsOf, optionalFloats, requireType, sizesOf, store, storedType } from './sequence.ts';
+import type { StoredApart } from './sequence.ts';
+import {
+  expectType,
+  floatsOf,
+  optionalFloats,
+  requireType,
+  sizesOf,
+  store,
+  storedType,
+  storedTypes,
+} from './sequence.ts';
 
 export interface GatedConvolutionInputs {
   /** [B, L, D] each, float32 or bfloat16. */
@@ -29,7 +39,6 @@ export interface GatedConvolutionInputs {
   readonly documents?: Tensor | undefined;
 }
 
-type GatedAttributes = { readonly dtype: FloatType };
 type Types = readonly (TensorType | undefined)[];
 type Operands = readonly (Operand | undefined)[];
 
@@ -158,15 +167,16 @@ class PlainGated {
   }
 }
 
-const gatedConvolutionBackwardOperation = defineOperation<GatedAttributes>({
+const gatedConvolutionBackwardOperation = defineOperation<StoredApart>({
   name: 'gatedConvolutionBackward',
-  infer(inputs, { dtype }, fail) {
+  infer(inputs, attributes, fail) {
     const { batch, length, channels, shortTaps, groups, taps } = checkOperands(inputs, fail);
-    const stream = storedType([batch, length, channels], dtype, fail);
-    requireType(inputs[9], 'dy', stream.shape, FLOATS, fail);
+    const stream = [batch, length, channels];
+    requireType(inputs[9], 'dy', stream, FLOATS, fail);
     const filter: TensorType = { shape: [channels, shortTaps], dtype: 'float32' };
     return [
-      ...[stream, stream, stream, filter, filter, filter],
+      ...storedTypes([stream, stream, stream], attributes, fail),
+      ...[filter, filter, filter],
       { shape: [groups, taps], dtype: 'float32' },
       { shape: [channels], dtype: 'float32' },
     ];
@@ -216,7 +226,7 @@ const gatedConvolutionBackwardOperation = defineOperation<GatedAttributes>({
   storableOutputs: [0, 1, 2],
 });
 
-const gatedConvolutionOperation = defineOperation<GatedAttributes>({
+const gatedConvolutionOperation = defineOperation<StoredApart>({
   name: 'gatedConvolution',
   infer(inputs, { dtype }, fail) {
     const { batch, length, channels } = checkOperands(inputs, fail);

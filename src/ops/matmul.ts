@@ -63,6 +63,7 @@ const matmulOperation = defineOperation<MatmulAttributes>({
   name: 'matmul',
   lowPrecisionInputs: [0, 1],
   storableOutputs: [0],
+  addends: [[0, 3]],
   infer(inputs, attributes, fail) {
     const a = requireInput(inputs, 0, 'a', FLOATS, fail);
     const b = requireInput(inputs, 1, 'b', FLOATS, fail);

@@ -76,20 +76,33 @@ type BackwardAttributes = { readonly epsilon: number };
 
 const rmsNormBackwardOperation = defineOperation<BackwardAttributes>({
   name: 'rmsNormBackward',
+  addends: [[0, 3]],
+  lowCopies: [[0, 2]],
+  inPlace: [
+    [0, 3],
+    [0, 2],
+    [0, 0],
+  ],
   infer(inputs, { epsilon }, fail) {
     const x = requireNormInputs(inputs, epsilon, fail);
     const dy = requireInput(inputs, 2, 'dy', FLOATS, fail);
     requireShape(dy, x.shape, 'dy', fail);
+    const addend = optionalInput(inputs, 3, 'addend', FLOAT32, fail);
+    if (addend) requireShape(addend, x.shape, 'addend', fail);
     return [
       { shape: x.shape, dtype: 'float32' },
       { shape: x.shape.slice(-1), dtype: 'float32' },
+      { shape: x.shape, dtype: 'bfloat16' },
     ];
   },
-  cost: (inputs, outputs) => elementwiseCost(11 * elementCount(outputs[0].shape), inputs, outputs),
-  evaluate(inputs, [dx, dWeight], { epsilon }) {
+  // Bytes without the rounded copy, which few calls write.
+  cost: (inputs, outputs) =>
+    elementwiseCost(11 * elementCount(outputs[0].shape), inputs, outputs.slice(0, 2)),
+  evaluate(inputs, [dx, dWeight, dxLow], { epsilon }) {
     const x = operand(inputs, 0);
     const weight = inputs[1]?.values;
     const dy = operand(inputs, 2);
+    const addend = inputs[3]?.values;
     const width = x.shape[x.shape.length - 1];
     const weightSums = new Float64Array(width);
     for (let row = 0; row < rowCount(x.shape); row++) {
@@ -103,25 +116,36 @@ const rmsNormBackwardOperation = defineOperation<BackwardAttributes>({
         weightSums[i] += dy.values[offset + i] * normalised;
         projection += dy.values[offset + i] * (weight?.[i] ?? 1) * normalised;
       }
-      if (!dx) continue;
       for (let i = 0; i < width; i++) {
         const g = dy.values[offset + i] * (weight?.[i] ?? 1);
-        dx.values[offset + i] = scale * (g - (values[i] * scale * projection) / width);
+        const slope = scale * (g - (values[i] * scale * projection) / width) + (addend?.[offset + i] ?? 0);
+        if (dx) dx.values[offset + i] = slope;
+        if (dxLow) dxLow.values[offset + i] = slope;
       }
     }
+    if (dxLow) roundStored(dxLow);
     dWeight?.values.set(weightSums);
   },
 });
 
-/** The gradients of `rmsNorm`; statistics are recomputed. `dWeight` is defined without a weight too (as for ones). */
+export interface NormBackwardOptions {
+  readonly epsilon: number;
+  /** The shape of x, float32, added to dx: what other readers of x contribute to its gradient. */
+  readonly addend?: Tensor | undefined;
+}
+
+/**
+ * The gradients of `rmsNorm`; statistics are recomputed. `dWeight` is defined without a weight too (as for ones); `dxLow` is
+ * dx in bfloat16.
+ */
 export function rmsNormBackward(
   x: Tensor,
   weight: Tensor | undefined,
   dy: Tensor,
-  { epsilon }: { readonly epsilon: number },
-): { dx: Tensor; dWeight: Tensor } {
-  const outputs = graphOf([x]).apply(rmsNormBackwardOperation, [x, weight, dy], { epsilon });
-  return { dx: outputs[0], dWeight: outputs[1] };
+  { epsilon, addend }: NormBackwardOptions,
+): { dx: Tensor; dWeight: Tensor; dxLow: Tensor } {
+  const outputs = graphOf([x]).apply(rmsNormBackwardOperation, [x, weight, dy, addend], { epsilon });
+  return { dx: outputs[0], dWeight: outputs[1], dxLow: outputs[2] };
 }
 
 function inverseRootMeanSquare(values: ArrayLike<number>, epsilon: number): number {

@@ -2,15 +2,16 @@
 import type { Operand, TensorType } from '../graph/index.ts';
 import { activations } from './activations.ts';
 import type { Recurrence } from './recurrence.ts';
-import type { Fail, FloatType } from './require.ts';
+import type { Fail } from './require.ts';
 import type { SelectiveInputs, SelectiveOperands, SelectiveShapes } from './selectiveOperands.ts';
 import { checkForward, readForward } from './selectiveOperands.ts';
+import type { StoredApart } from './sequence.ts';
 import { sizesOf } from './sequence.ts';
 
 /** x and dt [B, L, E]; aLog [E, N] with N at most 64; b and c [B, L, N]; d and dtBias [E]; state [B, E, N]. */
 export type ScanInputs = SelectiveInputs;
 
-export type ScanAttributes = { readonly chunk: number; readonly dtype: FloatType };
+export type ScanAttributes = { readonly chunk: number } & StoredApart;
 
 export interface ScanSizes {
   readonly batch: number;

@@ -19,7 +19,7 @@ import {
   readBackward,
   storeGradients,
 } from './selectiveOperands.ts';
-import { storedType } from './sequence.ts';
+import { storedTypes } from './sequence.ts';
 
 /** One position, backwards; the states around it are [E, N]. */
 function stepBack(
@@ -65,11 +65,7 @@ const selectiveScanBackwardOperation = defineOperation<ScanAttributes>({
     const sizes = checkScan(inputs, attributes, fail);
     const shapes = scanShapes(sizes);
     const results = checkBackward(inputs, shapes, chunkCount(sizes.length, attributes.chunk), fail);
-    return [
-      storedType(shapes.x, attributes.dtype, fail),
-      storedType(shapes.dt, attributes.dtype, fail),
-      ...results.slice(2),
-    ];
+    return [...storedTypes([shapes.x, shapes.dt], attributes, fail), ...results.slice(2)];
   },
   cost(inputs, outputs) {
     const { batch, length, channels, states } = scanSizes(inputs);

@@ -71,6 +71,22 @@ export function storedType(shape: Shape, dtype: FloatType, fail: Fail): TensorTy
   return { shape, dtype };
 }
 
+/** How several results of one call are stored. */
+export type StoredApart = {
+  readonly dtype: FloatType;
+  /** The outputs that are float32 although the others are stored in `dtype`. */
+  readonly wide?: readonly number[];
+};
+
+/** The types of results that may be stored in BF16, the first being output 0. */
+export function storedTypes(
+  shapes: readonly Shape[],
+  { dtype, wide }: StoredApart,
+  fail: Fail,
+): TensorType[] {
+  return shapes.map((shape, output) => storedType(shape, wide?.includes(output) ? 'float32' : dtype, fail));
+}
+
 /**
  * A state and the documents of a row go together: without the number of the state's document nobody could tell whether
  * the first token may read it.

@@ -67,9 +67,25 @@ export function variantsOf(test: OperationCase, alone: boolean): Variant[] {
     const settings = storableOutputs ? { ...attributes, dtype: 'bfloat16' } : attributes;
     variants.push(stored('bfloat16', narrow, settings, 1e-2));
   }
-  const shared = inPlace.filter(([, input]) => inputs[input]);
-  if (shared.length > 0) variants.push({ ...plain, title: 'in place', shared });
+  if (storableOutputs && storableOutputs.length > 1) {
+    const wide = [storableOutputs[0]];
+    variants.push(stored('bfloat16 but one', inputs, { ...attributes, dtype: 'bfloat16', wide }, 1e-2));
+  }
+  for (const shared of placements(inPlace.filter(([, input]) => inputs[input]))) {
+    variants.push({ ...plain, title: `in place of ${shared.map(([, input]) => input)}`, shared });
+  }
   return variants;
+}
+
+type Pairs = readonly (readonly [output: number, input: number])[];
+
+/** Every pair once, as few times as outputs and inputs that stand in several allow. */
+function placements(pairs: Pairs): Pairs[] {
+  const [now, later]: [(readonly [number, number])[], (readonly [number, number])[]] = [[], []];
+  for (const pair of pairs) {
+    (now.some(([output, input]) => output === pair[0] || input === pair[1]) ? later : now).push(pair);
+  }
+  return now.length === 0 ? [] : [now, ...placements(later)];
 }
 
 /** Runs a variant and says what is wrong with the outputs; an empty list when nothing is. */

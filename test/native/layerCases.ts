@@ -66,6 +66,13 @@ function norms(): OperationCase[] {
           half: [0],
         },
         { operation: 'rmsNormBackward', title, inputs: [x, weight, dy], attributes, half: [0] },
+        {
+          operation: 'rmsNormBackward',
+          title: `${title} + addend`,
+          inputs: [x, weight, dy, floats(shape, { seed: 29 })],
+          attributes,
+          half: [0, 2],
+        },
       ].map((test) => (weight ? test : withoutWeightGradient(test)));
     });
   });
@@ -73,7 +80,7 @@ function norms(): OperationCase[] {
 
 /** Without a weight its gradient means nothing; only dx is compared. */
 function withoutWeightGradient(test: OperationCase): OperationCase {
-  return test.operation === 'rmsNormBackward' ? { ...test, outputs: [0] } : test;
+  return test.operation === 'rmsNormBackward' ? { ...test, outputs: [0, 2] } : test;
 }
 
 function rope(): OperationCase[] {
@@ -179,12 +186,14 @@ function optimizer(): OperationCase[] {
       };
     }),
   );
-  const norms: OperationCase[] = [[[1]], [[3, 7], [9000], [1]]].map((shapes) => ({
-    operation: 'gradientNorm',
-    title: `${shapes.length} tensors`,
-    inputs: shapes.map((shape, seed) => floats(shape, { seed })),
-    attributes: {},
-  }));
+  const norms: OperationCase[] = [[[1]], [[3, 7], [9000], [1]], [[600, 1000], [100], [262_144]]].map(
+    (shapes) => ({
+      operation: 'gradientNorm',
+      title: `${shapes.length} tensors`,
+      inputs: shapes.map((shape, seed) => floats(shape, { seed })),
+      attributes: {},
+    }),
+  );
   const clips: OperationCase[] = [
     [5, 2, 1],
     [0.5, 2, 1],
