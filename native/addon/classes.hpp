@@ -54,7 +54,9 @@ class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
  private:
   Napi::Value view(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value runHere(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
+  const std::shared_ptr<Runner>& loaded() const;
 
   std::shared_ptr<Runner> runner_;
 };

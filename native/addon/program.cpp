@@ -35,6 +35,11 @@ Napi::Object describe(Napi::Env env, const RunResult& result, bool profile) {
   return object;
 }
 
+RunRequest requestOf(const Napi::CallbackInfo& info) {
+  const Napi::Object given = info[0].ToObject();
+  return {given.Get("profile").ToBoolean(), given.Get("check").ToBoolean()};
+}
+
 // Runs off the event loop. It shares the runner, so that a program disposed of meanwhile still finishes safely.
 class Run : public Napi::AsyncWorker {
  public:
@@ -61,6 +66,7 @@ Napi::FunctionReference ProgramObject::define(Napi::Env env) {
   return Napi::Persistent(DefineClass(env, "Program",
                                       {InstanceMethod("view", &ProgramObject::view),
                                        InstanceMethod("run", &ProgramObject::run),
+                                       InstanceMethod("runHere", &ProgramObject::runHere),
                                        InstanceMethod("dispose", &ProgramObject::dispose)}));
 }
 
@@ -70,8 +76,7 @@ ProgramObject::ProgramObject(const Napi::CallbackInfo& info)
 // view(buffer) → ArrayBuffer of a buffer in the arena.
 Napi::Value ProgramObject::view(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    if (!runner_) throw std::runtime_error("The program has been disposed of.");
-    const View view = runner_->view(info[0].ToNumber().Int32Value());
+    const View view = loaded()->view(info[0].ToNumber().Int32Value());
     return share(info.Env(), view.data, view.bytes, view.owner);
   });
 }
@@ -79,13 +84,25 @@ Napi::Value ProgramObject::view(const Napi::CallbackInfo& info) {
 // run({ profile, check }) → Promise. One run at a time per engine; the caller queues.
 Napi::Value ProgramObject::run(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    if (!runner_) throw std::runtime_error("The program has been disposed of.");
-    const Napi::Object given = info[0].ToObject();
-    auto* worker = new Run(info.Env(), runner_, {given.Get("profile").ToBoolean(), given.Get("check").ToBoolean()});
+    auto* worker = new Run(info.Env(), loaded(), requestOf(info));
     const Napi::Promise promise = worker->promise();
     worker->Queue();
     return promise;
   });
+}
+
+// runHere({ profile, check }) → what the promise of `run` would give: the calling thread runs the program. For programs that
+// take less time than it is worth to wake another thread and be woken by it.
+Napi::Value ProgramObject::runHere(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const RunRequest request = requestOf(info);
+    return describe(info.Env(), loaded()->run(request), request.profile);
+  });
+}
+
+const std::shared_ptr<Runner>& ProgramObject::loaded() const {
+  if (!runner_) throw std::runtime_error("The program has been disposed of.");
+  return runner_;
 }
 
 void ProgramObject::dispose(const Napi::CallbackInfo&) { runner_.reset(); }

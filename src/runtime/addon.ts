@@ -14,12 +14,18 @@ export interface AddonStore {
   bytes(): number;
 }
 
+interface AddonRun {
+  readonly profile: boolean;
+  readonly check: boolean;
+}
+
+export type AddonResult = RunStatistics & { readonly nonFinite?: number };
+
 export interface AddonProgram {
   view(buffer: number): ArrayBuffer;
-  run(options: {
-    profile: boolean;
-    check: boolean;
-  }): Promise<RunStatistics & { readonly nonFinite?: number }>;
+  run(options: AddonRun): Promise<AddonResult>;
+  /** Runs on the calling thread. */
+  runHere(options: AddonRun): AddonResult;
   dispose(): void;
 }
 

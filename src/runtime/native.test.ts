@@ -91,6 +91,35 @@ describe.skipIf(!report.available)('the native executor', () => {
     });
     program.inputs.get('ids')?.set([0, 2]);
     await program.run();
+    // The run before was short: this one happens on this thread.
+    program.inputs.get('ids')?.set([-1, 0]);
+    await expect(program.run()).rejects.toMatchObject({ code: 'native' });
+  });
+
+  it('lets the event loop turn before every run, however short', async () => {
+    const { executor, store } = parts();
+    const program = executor.load(product(2), store);
+    await program.run();
+    for (let run = 0; run < 3; run++) {
+      let turned = false;
+      setImmediate(() => {
+        turned = true;
+      });
+      await program.run();
+      expect(turned).toBe(true);
+    }
+  });
+
+  it('refuses a short run whose program is disposed of while it waits for its turn', async () => {
+    const { executor, store } = parts();
+    const program = executor.load(product(2), store);
+    await program.run();
+    const running = program.run();
+    await Promise.resolve();
+    await Promise.resolve();
+    program.dispose();
+    await expect(running).rejects.toMatchObject({ code: 'executor' });
+    store.dispose();
   });
 
   it('takes views away when a program or tensor goes, and refuses to delete what is in use', async () => {
