@@ -8,7 +8,7 @@ import {
   fail,
   readArguments,
   report,
-  theta,
+  rotaryAngles,
   time,
   tokenIds,
   weight,
@@ -34,10 +34,7 @@ const weights = Object.fromEntries(
   }),
 );
 const ids = np.array(Int32Array.from(tokenIds(length, vocabulary)));
-const angles = Float32Array.from({ length: length * head }, (_, index) => {
-  const pair = (index % head) % (head / 2);
-  return Math.floor(index / head) * theta ** ((-2 * pair) / head);
-});
+const angles = rotaryAngles(length, head);
 const table = (values) => np.array(values).reshape([length, 1, head]);
 const later = Float32Array.from({ length: length * length }, (_, index) =>
   index % length > Math.floor(index / length) ? -1e9 : 0,

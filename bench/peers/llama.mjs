@@ -66,6 +66,14 @@ export function readArguments() {
   };
 }
 
+/** Of each position the angles of a head's numbers, number i turning with i + head / 2: [positions, head]. */
+export function rotaryAngles(positions, head) {
+  return Float32Array.from({ length: positions * head }, (_, index) => {
+    const pair = (index % head) % (head / 2);
+    return Math.floor(index / head) * theta ** ((-2 * pair) / head);
+  });
+}
+
 /** Ends the peer with a reason on its last line. */
 export function fail(reason) {
   process.stderr.write(`${reason}\n`);

@@ -9,7 +9,7 @@ import {
   fail,
   readArguments,
   report,
-  theta,
+  rotaryAngles,
   time,
   tokenIds,
   weight,
@@ -34,10 +34,7 @@ const weights = new Map(
   }),
 );
 const ids = tf.tensor1d(tokenIds(length, vocabulary), 'int32');
-const angles = Float32Array.from({ length: length * head }, (_, index) => {
-  const pair = (index % head) % (head / 2);
-  return Math.floor(index / head) * theta ** ((-2 * pair) / head);
-});
+const angles = rotaryAngles(length, head);
 const cos = tf.tensor(angles.map(Math.cos), [1, length, head]);
 const sin = tf.tensor(angles.map(Math.sin), [1, length, head]);
 const mask = tf.tidy(() => {

@@ -3,11 +3,13 @@
  * spread decides what is noise: a difference counts where the quarter points of the two do not overlap and the medians
  * differ by more than one in a hundred.
  */
+
 import { BraidError } from '../graph/index.ts';
 import type { BenchReport, Measurement } from './measurement.ts';
 import { describeSubject, productRate, readRate } from './measurement.ts';
 import { type Moment, sharesOf } from './probes.ts';
 import { type Spread, spread } from './statistics.ts';
+import { threadCount } from './threadCount.ts';
 
 export type Verdict = 'better' | 'worse' | 'noise';
 
@@ -70,7 +72,7 @@ export function compareReports(before: BenchReport, after: BenchReport): Differe
 
 /** Two measurements are of the same thing when subject, precision, threads and executor agree. */
 function identity({ subject, precision, threads, executor }: Measurement): string {
-  return `${describeSubject(subject)}, ${precision}, ${threads} threads, ${executor}`;
+  return `${describeSubject(subject)}, ${precision}, ${threadCount(threads)}, ${executor}`;
 }
 
 function differ(name: string, old: Measurement, fresh: Measurement): Difference {

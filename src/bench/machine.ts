@@ -2,11 +2,13 @@
  * What this machine can do, measured: the best of a whole call. On a machine that others use too that is a ceiling, which
  * it does not reach all the time; what it does at a moment is measured by probes.
  */
+
 import type { Executor } from '../runtime/executor.ts';
 import { type Bandwidth, measureBandwidth, streamBytesOf } from './bandwidth.ts';
 import type { OneDnn } from './onednn.ts';
 import { betterPeak, measurePeak, peakSizes } from './peak.ts';
 import type { Peak } from './results.ts';
+import { threadCount } from './threadCount.ts';
 
 export interface Machine {
   readonly peaks: { readonly float32: Peak; readonly bfloat16: Peak };
@@ -62,7 +64,7 @@ async function measurePeerPeak(
   return {
     precision,
     flopsPerSecond: Math.max(...measured.map(({ flopsPerSecond }) => flopsPerSecond)),
-    source: `matrix product of ${peer.version}, ${threads} threads`,
+    source: `matrix product of ${peer.version}, ${threadCount(threads)}`,
     sizes: measured,
   };
 }

@@ -130,8 +130,8 @@ describe('a comparison of reports', () => {
     expect(differences).toHaveLength(1);
     expect(differences[0]).toMatchObject({ speedup: 4, verdict: 'better' });
     expect(missing).toEqual({
-      before: ['new, float32, 1 threads, reference'],
-      after: ['gone, float32, 1 threads, reference'],
+      before: ['new, float32, 1 thread, reference'],
+      after: ['gone, float32, 1 thread, reference'],
     });
     expect(surroundings).toEqual([]);
     expect(peakRatio).toEqual({ float32: 1, bfloat16: 1 });

@@ -2,11 +2,13 @@
  * The measured peak that MFU is divided by: the best matrix product this executor reaches at one precision, over the
  * sizes that stand for the models (a projection, a square, a head).
  */
+
 import { compile } from '../compiler/index.ts';
-import { type DType, Graph } from '../graph/index.ts';
+import { Graph } from '../graph/index.ts';
 import { matmul } from '../ops/index.ts';
 import type { Executor } from '../runtime/executor.ts';
 import type { Peak } from './results.ts';
+import { threadCount } from './threadCount.ts';
 
 export const peakSizes = [
   { m: 2048, k: 768, n: 2048 },
@@ -21,6 +23,8 @@ export interface PeakOptions {
   readonly precision: 'float32' | 'bfloat16';
   /** Time to spend on each size, in seconds. */
   readonly seconds?: number;
+  /** FLOPs after which each size is done, however little time it took. */
+  readonly flops?: number;
   /** Default: `peakSizes`. */
   readonly sizes?: readonly Omit<Size, 'flopsPerSecond'>[];
 }
@@ -29,15 +33,12 @@ export interface PeakOptions {
 export async function measurePeak(executor: Executor, options: PeakOptions): Promise<Peak> {
   const sizes = [];
   for (const size of options.sizes ?? peakSizes) {
-    sizes.push({
-      ...size,
-      flopsPerSecond: await measureProduct(executor, size, options.precision, options.seconds ?? 0.7),
-    });
+    sizes.push({ ...size, flopsPerSecond: await measureProduct(executor, size, options) });
   }
   return {
     precision: options.precision,
     flopsPerSecond: Math.max(...sizes.map(({ flopsPerSecond }) => flopsPerSecond)),
-    source: `built-in matrix product, ${executor.name} executor, ${executor.threads} threads`,
+    source: `built-in matrix product, ${executor.name} executor, ${threadCount(executor.threads)}`,
     sizes,
   };
 }
@@ -57,12 +58,12 @@ export function betterPeak(a: Peak, b: Peak): Peak {
 async function measureProduct(
   executor: Executor,
   { m, k, n }: Omit<Size, 'flopsPerSecond'>,
-  dtype: DType,
-  seconds: number,
+  { precision, seconds = 0.7, flops = Number.POSITIVE_INFINITY }: PeakOptions,
 ): Promise<number> {
+  const product = 2 * m * k * n;
   const graph = new Graph();
-  const a = graph.source('input', 'a', [m, k], dtype);
-  const b = graph.source('input', 'b', [n, k], dtype);
+  const a = graph.source('input', 'a', [m, k], precision);
+  const b = graph.source('input', 'b', [n, k], precision);
   graph.output('y', matmul(a, b, { transposeB: true }));
   const store = executor.createStore();
   const program = executor.load(compile(graph, { name: 'peak', threads: executor.threads }), store);
@@ -70,12 +71,12 @@ async function measureProduct(
     let best = Number.POSITIVE_INFINITY;
     let spent = 0;
     // The first run touches fresh memory and is never the best of two.
-    for (let run = 0; run < 2 || spent < seconds; run++) {
+    for (let run = 0; run < 2 || (spent < seconds && run * product < flops); run++) {
       const { seconds: took } = await program.run();
       best = Math.min(best, took);
       spent += took;
     }
-    return (2 * m * k * n) / best;
+    return product / best;
   } finally {
     program.dispose();
     store.dispose();

@@ -2,6 +2,7 @@
  * What the machine does at one moment. A shared machine is not equally fast all the time (its matrix unit least of all), so
  * a rate is a share of what the machine gave just before and just after, never of a peak measured at another time.
  */
+
 import { compile } from '../compiler/index.ts';
 import { Graph } from '../graph/index.ts';
 import { sum as sumOf } from '../ops/index.ts';
@@ -11,6 +12,7 @@ import type { Effort } from './machine.ts';
 import type { OneDnn } from './onednn.ts';
 import { nameOf, type Product, productProgram } from './products.ts';
 import { sum } from './statistics.ts';
+import { threadCount } from './threadCount.ts';
 
 export type ProbePrecision = 'float32' | 'bfloat16';
 
@@ -81,7 +83,7 @@ function ownProduct(executor: Executor, product: Product, seconds: number): Prob
   const { m, k, n } = product;
   const run = opened(executor, productProgram(product, executor.threads));
   return {
-    source: `${nameOf(product)}, built-in, ${executor.threads} threads`,
+    source: `${nameOf(product)}, built-in, ${threadCount(executor.threads)}`,
     product,
     measure: async () => rateOf(2 * m * k * n, await runFor(seconds, run.seconds)),
     dispose: run.dispose,
@@ -91,7 +93,7 @@ function ownProduct(executor: Executor, product: Product, seconds: number): Prob
 function peerProduct(peer: OneDnn, product: Product, seconds: number, threads: number): Probe {
   const { m, k, n } = product;
   return {
-    source: `${nameOf(product)}, ${peer.version}, ${threads} threads`,
+    source: `${nameOf(product)}, ${peer.version}, ${threadCount(threads)}`,
     product,
     measure: async () => {
       const runs = await peer.measure(product, 'packed', { runs: 1, seconds });
@@ -110,7 +112,7 @@ export function openReadProbe({ executor, effort = 'full' }: ProbeOptions): Prob
   const run = opened(executor, compile(graph, { name: 'read', threads: executor.threads }));
   const seconds = effort === 'quick' ? 0 : probeSeconds;
   return {
-    source: `sum of ${bytes / 2 ** 20} MiB, ${executor.threads} threads`,
+    source: `sum of ${bytes / 2 ** 20} MiB, ${threadCount(executor.threads)}`,
     measure: async () => rateOf(bytes, await runFor(seconds, run.seconds)),
     dispose: run.dispose,
   };

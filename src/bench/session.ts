@@ -6,7 +6,14 @@ import type { Text } from '../data/index.ts';
 import { PerplexityMeter } from '../eval/index.ts';
 import type { Executor, NativeExecutor } from '../runtime/index.ts';
 import { createExecutor } from '../runtime/index.ts';
-import type { FrozenRunConfig, MachineDefaults, TrainConfig, Validation } from '../train/index.ts';
+import type {
+  EvaluationConfig,
+  FrozenRunConfig,
+  FrozenTrainConfig,
+  MachineDefaults,
+  TrainConfig,
+  Validation,
+} from '../train/index.ts';
 import { Trainer } from '../train/index.ts';
 
 /** Rows in one validation batch: enough to fill the machine, few enough to need little memory. */
@@ -36,11 +43,16 @@ export interface Session {
   dispose(): void;
 }
 
+/** The program that validates while training. */
+export function validationSettings(train: FrozenTrainConfig): EvaluationConfig {
+  const { length, lossChunk, precision, threads } = train;
+  return { batch: validationRows, length, lossChunk, precision, threads };
+}
+
 export function openSession(config: FrozenRunConfig, executor: Executor, text: Text): Session {
   const { model, train, data } = config;
   const trainer = new Trainer({ model, train, executor, text: text.train, data });
-  const { length, lossChunk, precision, threads } = train;
-  const settings = { batch: validationRows, length, lossChunk, precision, threads };
+  const settings = validationSettings(train);
   let meter: PerplexityMeter | undefined;
   return {
     trainer,

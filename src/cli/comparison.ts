@@ -1,5 +1,7 @@
 /** What `compare` and `study` share: progress lines of a comparison, and its files. */
+
 import { join } from 'node:path';
+import { threadCount } from '../bench/threadCount.ts';
 import { writeFileAtomically } from '../models/index.ts';
 import { formatCount, formatDuration } from '../report/format.ts';
 import type { ComparisonOptions, ComparisonResult, Forecast } from '../study/index.ts';
@@ -47,7 +49,7 @@ export async function reportComparison(
 
 function describe({ rows, runs, jobs, threads, seconds }: Forecast): string {
   const time = seconds === undefined ? '' : `, about ${formatDuration(seconds)} of training`;
-  const at = jobs > 1 ? `, ${jobs} at a time with ${threads} thread${threads === 1 ? '' : 's'} each` : '';
+  const at = jobs > 1 ? `, ${jobs} at a time with ${threadCount(threads)} each` : '';
   const steps = rows.map((row) => `${row.name} ${row.steps} steps (${formatCount(row.tokens)} tokens)`);
   return `${runs} runs${at}${time}\n  ${steps.join('\n  ')}`;
 }

@@ -1,9 +1,11 @@
 /** `braid doctor`: what was found, what was chosen, and why. */
+
 import { spawnSync } from 'node:child_process';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { measurePeak } from '../bench/peak.ts';
+import { threadCount } from '../bench/threadCount.ts';
 import { BraidError } from '../graph/index.ts';
 import { formatBytes, formatCount } from '../report/format.ts';
 import { textTable } from '../report/table.ts';
@@ -60,7 +62,7 @@ function print(report: Report): void {
   const rows = [
     ['Node', report.node],
     ['system', report.system],
-    ['CPU', `${report.cpu}, ${report.threads} threads`],
+    ['CPU', `${report.cpu}, ${threadCount(report.threads)}`],
     ['memory', `${formatBytes(memory.total)}, ${formatBytes(memory.free)} free`],
     [
       'native addon',

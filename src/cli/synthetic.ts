@@ -1,7 +1,9 @@
 /** `braid synthetic`: trains small models from nothing on tasks that show one ability each. */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { openExecutor } from '../bench/session.ts';
+import { threadCount } from '../bench/threadCount.ts';
 import type { LearnCost, Learned, PlannedRun, SyntheticPlan } from '../eval/index.ts';
 import {
   costOfPlan,
@@ -163,7 +165,7 @@ function model(source: string, overrides: readonly string[], vocabulary: number)
 function describe({ runs, executor, precision }: SyntheticPlan, cost: LearnCost): string {
   return (
     `At most ${runs.length} ${runs.length === 1 ? 'run' : 'runs'}, ${formatCount(cost.steps)} steps, ${cost.flops.toExponential(1)} FLOPs of training; ` +
-    `about ${formatTime(cost.seconds)} without tests (${executor.threads} threads, ${precision}).`
+    `about ${formatTime(cost.seconds)} without tests (${threadCount(executor.threads)}, ${precision}).`
   );
 }
 

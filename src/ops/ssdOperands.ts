@@ -83,7 +83,8 @@ export function chunkPairs(sizes: SsdSizes, chunk: number): number {
 
 /**
  * The pairs of which the kernel weighs the scores: those that look back, and on the diagonal whole blocks of sixteen
- * positions.
+ * positions. The kernels of the matrix unit take strips of 32 positions and pad numbers and states to 32: what they multiply
+ * with padding is not counted, as costs are those of the operation, whichever instruction set runs it.
  */
 export function weighedPairs(sizes: SsdSizes, chunk: number): number {
   return overChunks(sizes, chunk, (count) => {

@@ -23,7 +23,7 @@ import {
 } from '../train/index.ts';
 import type { Cell } from './design.ts';
 import type { ContextLoss, DocumentLosses } from './documentLosses.ts';
-import { measureDocuments } from './documentLosses.ts';
+import { measureDocuments, measuringSettings } from './documentLosses.ts';
 
 /** What a cell is asked for beside its loss on the documents. */
 export interface Measuring {
@@ -86,8 +86,6 @@ export interface CellHooks {
 }
 
 const file = 'measured.json';
-/** Rows in one batch of validation tokens: enough to fill the machine, few enough to need little memory. */
-const measuredTokens = 4096;
 
 /** Trains and measures a cell; one that was finished before is read. Aborted, it saves and throws `interrupted`. */
 export async function runCell(
@@ -167,9 +165,8 @@ async function measure(
   { length = train.length, tasks = [], questions, needle }: Measuring,
   { signal }: CellHooks,
 ): Promise<DocumentLosses & Pick<CellResult, 'tasks'>> {
-  const { lossChunk, precision, threads } = train;
-  const batch = Math.max(1, Math.floor(measuredTokens / length));
-  const settings = { batch, length, lossChunk, precision, threads };
+  const { precision, threads } = train;
+  const settings = measuringSettings(train, length);
   const losses = await measureDocuments(model, settings, text, executor, store, signal);
   const { tokenizer } = text;
   const begin = tokenizer.separator;

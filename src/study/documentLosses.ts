@@ -6,7 +6,7 @@ import type { Rows, Text } from '../data/index.ts';
 import { coveringRows, fillRow } from '../data/index.ts';
 import type { ModelConfig } from '../models/index.ts';
 import type { Executor, Store } from '../runtime/index.ts';
-import type { EvaluationConfig } from '../train/index.ts';
+import type { EvaluationConfig, FrozenTrainConfig } from '../train/index.ts';
 import { evaluationProgram, integerInput, numberInput } from '../train/index.ts';
 
 /** Mean loss of the predictions that see between `from` and `to` − 1 tokens of context. */
@@ -47,6 +47,16 @@ export function documentBytes({ validation, tokenizer }: Pick<Text, 'validation'
     }
   }
   return sizes;
+}
+
+/** Rows in one batch of validation tokens: enough to fill the machine, few enough to need little memory. */
+const measuredTokens = 4096;
+
+/** The program that measures what was trained, on windows of this length. */
+export function measuringSettings(train: FrozenTrainConfig, length: number): EvaluationConfig {
+  const { lossChunk, precision, threads } = train;
+  const batch = Math.max(1, Math.floor(measuredTokens / length));
+  return { batch, length, lossChunk, precision, threads };
 }
 
 /** Measures with the weights that are in the store. */

@@ -3,11 +3,13 @@
  * threads, and the steps of a budget on how many share the machine: both are chosen once and kept in `jobs.json`, so that
  * going on repeats the bits whatever number is asked for then.
  */
+
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { openExecutor } from '../bench/session.ts';
 import { quantile } from '../bench/statistics.ts';
+import { threadCount } from '../bench/threadCount.ts';
 import { measureTraining } from '../bench/train.ts';
 import { parseJson, readText, writeFileAtomically } from '../models/index.ts';
 import type { FrozenTrainConfig, MachineDefaults } from '../train/index.ts';
@@ -18,9 +20,9 @@ import {
   isRun,
   needsMeasuredBalance,
   openRun,
-  planRun,
   withRatio,
 } from '../train/index.ts';
+import { planCell } from './cellMemory.ts';
 import { openCrew } from './crew.ts';
 import type { Row } from './design.ts';
 import { runsPerRow } from './design.ts';
@@ -50,6 +52,8 @@ export interface JobsOptions {
   /** Where what was chosen is kept. */
   readonly home: string;
   readonly machine: MachineDefaults;
+  /** Of the windows that runs are measured on; that of training unless given. */
+  readonly measuredLength: number | undefined;
   readonly tell: (message: string) => void;
 }
 
@@ -70,7 +74,7 @@ export async function planJobs(open: OpenDesign, options: JobsOptions): Promise<
   const kept = readKept(open, options);
   const all = availableParallelism();
   const threads = kept?.threads ?? open.train.threads;
-  const fit = fitting(open, options.machine);
+  const fit = fitting(open, options);
   const limits = [
     { most: Math.max(1, Math.floor(all / Math.max(1, threads))), why: threadsOf(all, threads) },
     { most: fit.places, why: fit.why },
@@ -97,7 +101,7 @@ export async function planJobs(open: OpenDesign, options: JobsOptions): Promise<
 }
 
 function threadsOf(all: number, threads: number): string {
-  return threads > 0 ? `each has ${threads} of ${all} threads` : `the machine has ${all} threads`;
+  return threads > 0 ? `each has ${threads} of ${threadCount(all)}` : `the machine has ${threadCount(all)}`;
 }
 
 /** What an earlier call chose. Comparisons that were begun without a choice had all threads, one run at a time. */
@@ -118,9 +122,12 @@ interface Fit {
   readonly why: string;
 }
 
-function fitting({ rows, train }: OpenDesign, machine: MachineDefaults): Fit {
+function fitting({ rows, train }: OpenDesign, { machine, measuredLength }: JobsOptions): Fit {
   const frozen = freezeTrain(train, machine);
-  const plans = rows.map((row) => ({ row: planned(row), plan: planRun(planned(row).model, frozen) }));
+  const plans = rows.map((row) => {
+    const { model } = planned(row);
+    return { row: planned(row), plan: planCell(model, frozen, measuredLength ?? frozen.length) };
+  });
   const { row, plan } = plans.reduce((a, b) => (b.plan.total > a.plan.total ? b : a));
   checkMemory(
     plan,
@@ -161,7 +168,7 @@ async function choose(
   const gain = (now * whole) / beside;
   if (wanted === 'auto') {
     tell(
-      `Runs at a time: ${gain >= worthGain ? now : 1}. ${now} of ${threads} thread${threads === 1 ? '' : 's'} do ` +
+      `Runs at a time: ${gain >= worthGain ? now : 1}. ${now} of ${threadCount(threads)} do ` +
         `${gain.toFixed(2)} times the steps of one of ${train.threads} (measured with '${largest.name}').`,
     );
     if (gain < worthGain) return jobsOf(1, 1);

@@ -1,4 +1,5 @@
 /** A comparison as people read it: one table for terminal and Markdown, what it does not show, and the page with charts. */
+import { threadCount } from '../bench/threadCount.ts';
 import { barChart } from '../report/barChart.ts';
 import { paletteSize } from '../report/chartStyle.ts';
 import { formatBytes, formatCount, formatDuration, formatPercent } from '../report/format.ts';
@@ -96,7 +97,7 @@ function speedNote({ shared, threads }: ComparisonResult): string {
   const step = 'Tokens/s and MFU are those of the median step, optimizer included';
   if (!shared) return `${step}.`;
   return (
-    `Several runs trained at the same time, with ${threads} thread${threads === 1 ? '' : 's'} each: seconds, tokens/s and MFU are of ` +
+    `Several runs trained at the same time, with ${threadCount(threads)} each: seconds, tokens/s and MFU are of ` +
     `steps that every model did alone on so many threads before, in turns. ${step}.`
   );
 }

@@ -80,13 +80,19 @@ export async function runComparison(
   const { folder, measuring = {}, speeds: home = folder, warn: tell, jobs: wanted = 1 } = options;
   makeFolder(folder);
   const { machine } = openExecutor(given.train);
-  const jobs = await planJobs(given, { wanted, folder, home, machine, tell });
+  const jobs = await planJobs(given, {
+    wanted,
+    folder,
+    home,
+    machine,
+    measuredLength: measuring.length,
+    tell,
+  });
   const open = { ...given, train: { ...given.train, threads: jobs.threads } };
   const { executor } = openExecutor(open.train);
   const design = await freezeDesign(open, executor, { ...machine, threads: executor.threads }, tell);
   checkDesign(design);
   const text = loadText(design.data);
-  const before = await peakOf(executor, design);
   const timed = jobs.shared || design.equal === 'seconds' || 'budget' in design.amount;
   const effort = timed
     ? await affordEffort(design, executor, text, jobs, { ...options, speeds: home })
@@ -99,6 +105,8 @@ export async function runComparison(
       })
     : undefined;
   const steps = planSteps(design, speeds, text, jobs, options);
+  const trained = flopsOf(design, steps);
+  const before = await peakOf(executor, design, trained);
   const crew = jobs.now > 1 ? openCrew(jobs.now) : soloCrew(executor, text);
   let measured: Awaited<ReturnType<typeof runCells>>;
   try {
@@ -106,7 +114,7 @@ export async function runComparison(
   } finally {
     await crew.close();
   }
-  const after = await peakOf(executor, design);
+  const after = await peakOf(executor, design, trained);
   const peak = before && after ? betterPeak(before, after) : null;
   const bytes = documentBytes(text);
   return summarizeComparison(design, measured, {
@@ -126,10 +134,19 @@ export async function runComparison(
   });
 }
 
-/** The plain executor is no measure of the machine: it has no peak. */
-async function peakOf(executor: Executor, { train }: Design): Promise<Peak | null> {
+/** Model FLOPs of all runs. */
+function flopsOf(design: Design, steps: readonly number[]): number {
+  const { rows, train } = design;
+  return rows.reduce((sum, row, i) => sum + rowCost(row, train).flops * steps[i] * runsPerRow(design), 0);
+}
+
+/**
+ * The plain executor is no measure of the machine: it has no peak. A comparison that is over in a moment does not spend more
+ * on its peak than on its models.
+ */
+async function peakOf(executor: Executor, { train }: Design, flops: number): Promise<Peak | null> {
   if (train.executor !== 'native') return null;
-  return measurePeak(executor, { precision: train.precision === 'bfloat16' ? 'bfloat16' : 'float32' });
+  return measurePeak(executor, { precision: train.precision === 'bfloat16' ? 'bfloat16' : 'float32', flops });
 }
 
 /** Longer than one likes to look at nothing. */

@@ -4,7 +4,7 @@
  */
 import type { Block, Fusion, LayerChoice, Routing } from '../../src/blocks/index.ts';
 import { buildBlocks, fusions, routingStrategies } from '../../src/blocks/index.ts';
-import type { Tensor } from '../../src/graph/index.ts';
+import type { Graph, Tensor } from '../../src/graph/index.ts';
 import type { RegisteredLayer } from '../../src/mixers/index.ts';
 import { layers } from '../../src/mixers/index.ts';
 import { testContext } from '../../src/mixers/testing.ts';

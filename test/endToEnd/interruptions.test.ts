@@ -1,7 +1,6 @@
 /**
  * Runs that real things happen to: `kill -9`, Ctrl-C, a disk that takes no more. Uses the built command, as people do.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import {
   existsSync,
   mkdtempSync,
@@ -14,12 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasAddon, isBuilt, type Started, startBraid, until } from './command.ts';
 
-const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const built = existsSync(command);
-const addon = existsSync(new URL('../../build/braid.node', import.meta.url));
 const KILLS = 20;
 
 let folder = '';
@@ -41,7 +37,7 @@ beforeAll(() => {
     batch: 1,
     steps: 100_000,
     threads: 1,
-    executor: addon ? 'native' : 'reference',
+    executor: hasAddon ? 'native' : 'reference',
     precision: 'float32',
     checkpointEvery: 1,
     validateRows: 4,
@@ -51,38 +47,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-interface Ended {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly errors: string;
-}
-
-/** Starts the command; with `fileLimit`, no file may grow beyond so many kilobytes. */
-function start(args: readonly string[], fileLimit?: number): { child: ChildProcess; ended: Promise<Ended> } {
-  const child =
-    fileLimit === undefined
-      ? spawn(process.execPath, [command, ...args])
-      : spawn('bash', [
-          '-c',
-          `ulimit -f ${fileLimit}; exec "$@"`,
-          'braid',
-          process.execPath,
-          command,
-          ...args,
-        ]);
-  let errors = '';
-  child.stderr?.on('data', (data) => {
-    errors += data;
-  });
-  child.stdout?.resume();
-  const ended = new Promise<Ended>((resolve) =>
-    child.on('close', (code, signal) => resolve({ code, signal, errors })),
-  );
-  return { child, ended };
-}
-
-function train(...args: string[]): ReturnType<typeof start> {
-  return start(['train', ...args]);
+function train(...args: string[]): Started {
+  return startBraid(['train', ...args]);
 }
 
 const run = (name: string): string => join(folder, name);
@@ -101,13 +67,6 @@ function fileOf(name: string, step: number, file: string): string {
   return join(run(name), 'checkpoints', `step-${String(step).padStart(8, '0')}`, file);
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    if (tries > 6000) throw new Error('Nothing happened for a minute.');
-    await wait(10);
-  }
-}
-
 function losses(name: string): number[] {
   const lines = readFileSync(join(run(name), 'metrics.jsonl'), 'utf8')
     .trim()
@@ -119,7 +78,7 @@ function losses(name: string): number[] {
   });
 }
 
-describe.skipIf(!built)('a run', { timeout: 240_000 }, () => {
+describe.skipIf(!isBuilt)('a run', { timeout: 240_000 }, () => {
   it(`killed ${KILLS} times at random moments ends where one left alone does, bit for bit`, async () => {
     const first = train(run('run.yaml'), '--out', run('killed'));
     await until(() => newest('killed') > 0);
@@ -159,19 +118,15 @@ describe.skipIf(!built)('a run', { timeout: 240_000 }, () => {
     expect(newest(signal)).toBe(losses(signal).length);
   });
 
-  it.skipIf(!addon)(
+  it.skipIf(!hasAddon)(
     'leaves at once on a second Ctrl-C, in the middle of a long step, without saving',
     async () => {
       const long = ['train.batch=512', 'train.length=512', 'train.checkpointEvery=0'];
-      const { child, ended } = train(run('run.yaml'), '--out', run('twice'), ...long);
-      let told = '';
-      child.stderr?.on('data', (data) => {
-        told += data;
-      });
+      const { child, errors, ended } = train(run('run.yaml'), '--out', run('twice'), ...long);
       await until(() => existsSync(join(run('twice'), 'environment.json')));
       await wait(1000);
       child.kill('SIGINT');
-      await until(() => /Once more leaves at once/.test(told));
+      await until(() => /Once more leaves at once/.test(errors()));
       const begin = performance.now();
       child.kill('SIGINT');
       const { code, signal } = await ended;
@@ -204,7 +159,7 @@ describe.skipIf(!built)('a run', { timeout: 240_000 }, () => {
 
   it('that runs out of room says so, loses nothing and goes on later', async () => {
     expect((await train(run('run.yaml'), '--out', run('full'), '--until', '3').ended).code).toBe(0);
-    const { code, errors } = await start(['train', '--resume', run('full')], 40).ended;
+    const { code, errors } = await startBraid(['train', '--resume', run('full')], { fileLimit: 40 }).ended;
     expect(code).toBe(1);
     expect(errors).toMatch(/Cannot write '.*checkpoints.*file-size limit/);
     expect(errors).not.toMatch(/\n\s+at /);
