@@ -180,14 +180,12 @@ void backwardStrip(const Filter& f, const Factors& x, int64_t unit, const Work& 
 void convolveBlocked(const Call& call, const Filter& f) {
   const Factors x(call, f);
   const Sink z = call.out(0);
-  call.team.split(x.units(f) * f.batch, 1, [&](int64_t begin, int64_t end, int thread) {
+  call.team.share(x.units(f) * f.batch, 1, [&](int64_t unit, int64_t, int thread) {
     const Work work(x, call.team.scratch(thread, Work::bytes(x)));
-    for (int64_t unit = begin; unit < end; unit++) {
-      const Strip strip(f, x, unit / f.batch);
-      if (unit == begin || unit % f.batch == 0) takeTaps(f, x, strip.group, work.taps);
-      forStretches(f, unit % f.batch, x.stretch(), false,
-                   [&](const Stretch& part) { forwardStretch(f, x, strip, part, work, z); });
-    }
+    const Strip strip(f, x, unit / f.batch);
+    takeTaps(f, x, strip.group, work.taps);
+    forStretches(f, unit % f.batch, x.stretch(), false,
+                 [&](const Stretch& part) { forwardStretch(f, x, strip, part, work, z); });
   });
 }
 
@@ -196,9 +194,8 @@ void convolveBlockedBack(const Call& call, const Filter& f) {
   const Sink dTaps = call.out(1);
   const Gradients g{optional(call, 5), optional(call, 6), call.out(0), call.out(2).as<float>(),
                     dTaps ? reinterpret_cast<float*>(call.workspace) : nullptr};
-  call.team.split(x.units(f), 1, [&](int64_t begin, int64_t end, int thread) {
-    const Work work(x, call.team.scratch(thread, Work::bytes(x)));
-    for (int64_t unit = begin; unit < end; unit++) backwardStrip(f, x, unit, work, g);
+  call.team.share(x.units(f), 1, [&](int64_t unit, int64_t, int thread) {
+    backwardStrip(f, x, unit, Work(x, call.team.scratch(thread, Work::bytes(x))), g);
   });
   for (int64_t i = 0; dTaps && i < f.groups * f.tapCount; i++) {
     float sum = 0;

@@ -112,10 +112,11 @@ void backwardChannels(const Filter& f, int64_t first, const Work& work, const Gr
 
 void convolveDirect(const Call& call, const Filter& f) {
   const Sink z = call.out(0);
-  call.team.split(f.batch * f.vectors, 1, [&](int64_t begin, int64_t end, int thread) {
+  const int64_t strips = stripCount(f.channels);  // of whole cache lines
+  call.team.share(f.batch * strips, 1, [&](int64_t unit, int64_t, int thread) {
     const Work work(f, call.team.scratch(thread, Work::bytes(f)));
-    for (int64_t unit = begin; unit < end; unit++) {
-      const int64_t row = unit / f.vectors, first = unit % f.vectors * kWidth;
+    const int64_t row = unit / strips, begin = unit % strips * kStrip;
+    for (int64_t first = begin; first < std::min(begin + kStrip, f.channels); first += kWidth) {
       f.spread(first, work.taps);
       forStretches(f, row, kStretch, false, [&](const Stretch& part) { forwardStretch(f, part, first, work, z); });
     }
@@ -126,7 +127,7 @@ void convolveDirectBack(const Call& call, const Filter& f) {
   const Sink dTaps = call.out(1);
   const Gradients g{optional(call, 5), optional(call, 6), call.out(0), call.out(2).as<float>(),
                     dTaps ? reinterpret_cast<float*>(call.workspace) : nullptr};
-  call.team.split(f.vectors, 1, [&](int64_t begin, int64_t end, int thread) {
+  call.team.share(f.vectors, kStripVectors, [&](int64_t begin, int64_t end, int thread) {
     const Work work(f, call.team.scratch(thread, Work::bytes(f)));
     for (int64_t v = begin; v < end; v++) backwardChannels(f, v * kWidth, work, g);
   });

@@ -1,6 +1,8 @@
 // The gated convolution, forward.
 #include "gatedConvolution.hpp"
 
+#include <vector>
+
 #include "gatedFilter.hpp"
 #include "table.hpp"
 
@@ -87,22 +89,22 @@ template <typename Inner>
 void convolve(const Call& call, const Gated& g) {
   const Sink y = call.out(0);
   if (!y) return;
-  call.team.split(stripCount(g.channels) * g.batch, 1, [&](int64_t begin, int64_t end, int thread) {
+  const int64_t strips = stripCount(g.channels), stretch = Inner::stretch(g);
+  std::vector<int64_t> held(static_cast<size_t>(call.team.size()), -1);  // the strip whose filters stand in a thread's memory
+  call.team.share(strips * g.batch, 1, [&](int64_t unit, int64_t, int thread) {
     const Work<Inner> work(g, Pieces(call.team.scratch(thread, Work<Inner>::bytes(g))));
     [[maybe_unused]] const typename Inner::Session session;
-    for (int64_t unit = begin; unit < end; unit++) {
-      const int64_t row = unit % g.batch, stretch = Inner::stretch(g);
-      const GatedStrip strip(g, unit / g.batch);
-      if (unit == begin || row == 0) {
-        for (int64_t v = 0; v < strip.vectors(); v++) work.all[v].take(g, strip.first + v * kWidth);
+    const int64_t row = unit % g.batch, index = unit / g.batch;
+    const GatedStrip strip(g, index);
+    int64_t& own = held[static_cast<size_t>(thread)];
+    for (int64_t v = 0; own != index && v < strip.vectors(); v++) work.all[v].take(g, strip.first + v * kWidth);
+    own = index;
+    for (int64_t start = 0; start < g.length;) {
+      const int64_t documentEnd = g.history.documentEnd(row, start);
+      for (int64_t t = start; t < documentEnd; t += stretch) {
+        convolveStretch(g, {row, start, t, std::min(documentEnd, t + stretch), stretch}, strip, work, y);
       }
-      for (int64_t start = 0; start < g.length;) {
-        const int64_t documentEnd = g.history.documentEnd(row, start);
-        for (int64_t t = start; t < documentEnd; t += stretch) {
-          convolveStretch(g, {row, start, t, std::min(documentEnd, t + stretch), stretch}, strip, work, y);
-        }
-        start = documentEnd;
-      }
+      start = documentEnd;
     }
   });
 }

@@ -1,5 +1,5 @@
 // What both directions of the gated convolution share: y = q̂ ⊙ (h ∗ u + d ⊙ u), u = k̂ ⊙ v̂, with q̂, k̂ and v̂ the inputs after
-// short filters of their own. A thread takes a strip of channels down the positions of a row, a stretch at a time, so that
+// short filters of their own. A strip of channels goes down the positions of a row, a stretch at a time, so that
 // nothing but the inputs and the result goes through memory. Inside, sixteen channels are one vector, and everything stands in
 // rows of sixteen floats.
 #pragma once

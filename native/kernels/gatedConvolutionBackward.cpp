@@ -1,4 +1,4 @@
-// Gradients of the gated convolution. A thread owns strips of channels in all rows. Stretches are taken from the last to the
+// Gradients of the gated convolution. A strip of channels in all rows is one piece of work. Stretches are taken from the last to the
 // first: what a position gets from those after it is then there already, and q̂, k̂, v̂ and u are computed again.
 #include "gatedConvolution.hpp"
 
@@ -202,26 +202,24 @@ void backStretch(const Gated& g, const GatedStretch& part, const GatedStrip& str
 
 template <typename Inner>
 void back(const Call& call, const Gated& g, const Gradients& to) {
-  call.team.split(stripCount(g.channels), 1, [&](int64_t begin, int64_t end, int thread) {
+  const int64_t stretch = Inner::stretch(g);
+  call.team.share(stripCount(g.channels), 1, [&](int64_t index, int64_t, int thread) {
     const Work<Inner> work(g, Pieces(call.team.scratch(thread, Work<Inner>::bytes(g))));
     [[maybe_unused]] const typename Inner::Session session;
-    const int64_t stretch = Inner::stretch(g);
-    for (int64_t index = begin; index < end; index++) {
-      const GatedStrip strip(g, index);
-      for (int64_t v = 0; v < strip.vectors(); v++) work.all[v].take(g, strip.first + v * kWidth);
-      for (int64_t row = 0; row < g.batch; row++) {
-        for (int64_t documentEnd = g.length; documentEnd > 0;) {
-          const int64_t start = g.documentStart(row, documentEnd - 1);
-          for (int64_t i = (documentEnd - start - 1) / stretch; i >= 0; i--) {
-            const int64_t t = start + i * stretch, partEnd = std::min(documentEnd, t + stretch);
-            work.moveOn(g, strip.vectors(), partEnd - t, partEnd == documentEnd);
-            backStretch(g, {row, start, t, partEnd, -stretch}, strip, work, to);
-          }
-          documentEnd = start;
+    const GatedStrip strip(g, index);
+    for (int64_t v = 0; v < strip.vectors(); v++) work.all[v].take(g, strip.first + v * kWidth);
+    for (int64_t row = 0; row < g.batch; row++) {
+      for (int64_t documentEnd = g.length; documentEnd > 0;) {
+        const int64_t start = g.documentStart(row, documentEnd - 1);
+        for (int64_t i = (documentEnd - start - 1) / stretch; i >= 0; i--) {
+          const int64_t t = start + i * stretch, partEnd = std::min(documentEnd, t + stretch);
+          work.moveOn(g, strip.vectors(), partEnd - t, partEnd == documentEnd);
+          backStretch(g, {row, start, t, partEnd, -stretch}, strip, work, to);
         }
+        documentEnd = start;
       }
-      for (int64_t v = 0; v < strip.vectors(); v++) work.all[v].finish(g, strip.first + v * kWidth, to);
     }
+    for (int64_t v = 0; v < strip.vectors(); v++) work.all[v].finish(g, strip.first + v * kWidth, to);
   });
 }
 

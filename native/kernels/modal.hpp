@@ -44,27 +44,25 @@ class Modes {
   explicit Modes(float* memory) : memory_(memory) {}
   f32x16 get(int64_t n) const {
     if constexpr (N > 0) return own_[n];
-    return load(memory_ + n * kWidth);
+    return BRAID_VARIANT::load(memory_ + n * kWidth);
   }
   void set(int64_t n, const f32x16& v) {
     if constexpr (N > 0) {
       own_[n] = v;
     } else {
-      store(memory_ + n * kWidth, v);
+      BRAID_VARIANT::store(memory_ + n * kWidth, v);
     }
   }
   void clear(int64_t modes) {
     forStates<N>(modes, [&](int64_t n) { set(n, zero()); });
   }
 
-  // To and from [lanes, N]; `memory` takes N vectors on the way.
-  void read(const Source& from, int64_t at, int64_t lanes, int64_t modes) {
-    turnIn(from, at, lanes, modes, memory_);
-    if constexpr (N > 0) forStates<N>(modes, [&](int64_t n) { own_[n] = load(memory_ + n * kWidth); });
+  // From and to the memory given.
+  void load(int64_t modes) {
+    if constexpr (N > 0) forStates<N>(modes, [&](int64_t n) { own_[n] = BRAID_VARIANT::load(memory_ + n * kWidth); });
   }
-  void write(float* to, int64_t lanes, int64_t modes) const {
-    if constexpr (N > 0) forStates<N>(modes, [&](int64_t n) { store(memory_ + n * kWidth, own_[n]); });
-    turnOut(memory_, lanes, modes, to);
+  void store(int64_t modes) const {
+    if constexpr (N > 0) forStates<N>(modes, [&](int64_t n) { BRAID_VARIANT::store(memory_ + n * kWidth, own_[n]); });
   }
 
  private:

@@ -1,6 +1,6 @@
 // Gradients of the modal convolution. Chunk by chunk from the last one, the states are computed again from the checkpoint
-// that entered it; then the gradient is carried back through them. A thread owns groups of sixteen channels in all rows, and
-// takes four modes of a chunk at a time, so that all their sums stay in registers.
+// that entered it; then the gradient is carried back through them. A strip of channels is one piece of work in all rows, a
+// chunk of one group of sixteen channels after the other, four modes at a time, so that all their sums stay in registers.
 #include "modal.hpp"
 #include "pieces.hpp"
 #include "table.hpp"
@@ -16,23 +16,41 @@ struct Gradients {
   float *dResidues, *dLogPoles, *dState;
 };
 
-struct Work {
-  float *poles, *residues, *states, *carried, *dResidues, *dLogPoles;  // one vector per mode, up to whole fours
-  float *u, *dz, *du;  // one vector per position of a chunk
-  float* before;       // the states of four modes before each position
+// One vector per mode of a group, up to whole fours.
+struct Lanes {
+  float *poles, *residues, *carried, *dResidues, *dLogPoles;
 
   static int64_t modes(const Modal& m) { return (m.modes + kModes - 1) / kModes * kModes; }
-  static size_t bytes(const Modal& m) {
-    return static_cast<size_t>((6 * modes(m) + (3 + kModes) * m.chunk) * kWidth) * sizeof(float);
+  static int64_t floats(const Modal& m) { return 5 * modes(m) * kWidth; }
+  Lanes(const Modal& m, Pieces& pieces) {
+    for (float** piece : {&poles, &residues, &carried, &dResidues, &dLogPoles}) *piece = pieces.take(modes(m) * kWidth);
   }
-  Work(const Modal& m, std::byte* memory) {
-    Pieces pieces(memory);
-    for (float** piece : {&poles, &residues, &states, &carried, &dResidues, &dLogPoles}) {
-      *piece = pieces.take(modes(m) * kWidth);
-      std::fill(*piece, *piece + modes(m) * kWidth, 0.0f);
-    }
-    for (float** piece : {&u, &dz, &du}) *piece = pieces.take(m.chunk * kWidth);
-    before = pieces.take(kModes * m.chunk * kWidth);
+
+  void take(const Modal& m, int64_t group) const {
+    std::fill(poles, poles + floats(m), 0.0f);
+    loadPoles(m, group, poles);
+    turnIn(m.residues, m.modesAt(group), m.lanes(group), m.modes, residues);
+  }
+};
+
+struct Work {
+  float* states;
+  float *u, *dz, *du;  // one vector per position of a chunk
+  float* before;       // the states of four modes before each position
+  Lanes all[kStripVectors];
+
+  static size_t bytes(const Modal& m) {
+    return static_cast<size_t>(kStripVectors * Lanes::floats(m) + (Lanes::modes(m) + (3 + kModes) * m.chunk) * kWidth) *
+           sizeof(float);
+  }
+  Work(const Modal& m, Pieces pieces)
+      : states(pieces.take(Lanes::modes(m) * kWidth)),
+        u(pieces.take(m.chunk * kWidth)),
+        dz(pieces.take(m.chunk * kWidth)),
+        du(pieces.take(m.chunk * kWidth)),
+        before(pieces.take(kModes * m.chunk * kWidth)),
+        all{{m, pieces}, {m, pieces}, {m, pieces}, {m, pieces}} {
+    std::fill(states, states + Lanes::modes(m) * kWidth, 0.0f);
   }
 };
 
@@ -43,7 +61,11 @@ struct Stretch {
 void takeChunk(const Modal& m, const Stretch& part, const Gradients& g, const Work& work) {
   const int64_t lanes = m.lanes(part.group);
   for (int64_t t = part.begin; t < part.end; t++) {
-    const int64_t at = m.inputAt(part.row, t, part.group), i = (t - part.begin) * kWidth;
+    const int64_t at = m.inputAt(part.row, t, part.group), i = (t - part.begin) * kWidth, next = at - m.chunk * m.channels;
+    if (part.index > 0) {
+      m.u.prefetch(next);
+      if (g.dz) g.dz.prefetch(next);
+    }
     store(work.u + i, m.u.load(at, lanes));
     store(work.dz + i, g.dz ? g.dz.load(at, lanes) : zero());
     store(work.du + i, zero());
@@ -52,9 +74,9 @@ void takeChunk(const Modal& m, const Stretch& part, const Gradients& g, const Wo
 }
 
 // The states of the modes from `first` on before every position.
-void recompute(const Modal& m, const Stretch& part, int64_t first, const Work& work) {
+void recompute(const Modal& m, const Stretch& part, int64_t first, const Lanes& own, const Work& work) {
   f32x16 poles[kModes], states[kModes];
-  for (int n = 0; n < kModes; n++) poles[n] = load(work.poles + (first + n) * kWidth);
+  for (int n = 0; n < kModes; n++) poles[n] = load(own.poles + (first + n) * kWidth);
   for (int n = 0; n < kModes; n++) states[n] = load(work.states + (first + n) * kWidth);
   for (int64_t t = part.begin; t < part.end; t++) {
     if (m.history.startsAfresh(part.row, t)) {
@@ -69,13 +91,13 @@ void recompute(const Modal& m, const Stretch& part, int64_t first, const Work& w
   }
 }
 
-void carryBack(const Modal& m, const Stretch& part, int64_t first, const Work& work) {
+void carryBack(const Modal& m, const Stretch& part, int64_t first, const Lanes& own, const Work& work) {
   f32x16 poles[kModes], residues[kModes], carried[kModes], dResidues[kModes], dLogPoles[kModes];
   for (int n = 0; n < kModes; n++) {
     const int64_t at = (first + n) * kWidth;
-    poles[n] = load(work.poles + at);
-    residues[n] = load(work.residues + at);
-    carried[n] = load(work.carried + at);
+    poles[n] = load(own.poles + at);
+    residues[n] = load(own.residues + at);
+    carried[n] = load(own.carried + at);
     dResidues[n] = dLogPoles[n] = zero();
   }
   for (int64_t t = part.end - 1; t >= part.begin; t--) {
@@ -98,35 +120,46 @@ void carryBack(const Modal& m, const Stretch& part, int64_t first, const Work& w
   // Sums of a chunk are added to those of all: rounding errors grow with its length alone.
   for (int n = 0; n < kModes; n++) {
     const int64_t at = (first + n) * kWidth;
-    store(work.carried + at, carried[n]);
-    store(work.dResidues + at, load(work.dResidues + at) + dResidues[n]);
-    store(work.dLogPoles + at, load(work.dLogPoles + at) + dLogPoles[n]);
+    store(own.carried + at, carried[n]);
+    store(own.dResidues + at, load(own.dResidues + at) + dResidues[n]);
+    store(own.dLogPoles + at, load(own.dLogPoles + at) + dLogPoles[n]);
   }
 }
 
-void backwardGroup(const Modal& m, int64_t group, const Gradients& g, std::byte* memory) {
-  const Work work(m, memory);
-  const int64_t lanes = m.lanes(group);
-  loadPoles(m, group, work.poles);
-  turnIn(m.residues, m.modesAt(group), lanes, m.modes, work.residues);
-  for (int64_t row = 0; row < m.batch; row++) {
-    std::fill(work.carried, work.carried + m.modes * kWidth, 0.0f);
-    if (g.dNext) turnIn(g.dNext, m.stateAt(row, group), lanes, m.modes, work.carried);
-    for (int64_t index = m.chunks - 1; index >= 0; index--) {
-      const Stretch part{row, group, index, index * m.chunk, std::min(m.length, (index + 1) * m.chunk)};
-      takeChunk(m, part, g, work);
-      for (int64_t first = 0; first < m.modes; first += kModes) {
-        recompute(m, part, first, work);
-        carryBack(m, part, first, work);
-      }
-      for (int64_t t = part.begin; g.du && t < part.end; t++) {
-        g.du.store(m.inputAt(row, t, group), load(work.du + (t - part.begin) * kWidth), lanes);
-      }
-    }
-    if (g.dState) turnOut(work.carried, lanes, m.modes, g.dState + m.stateAt(row, group));
+void backwardChunk(const Modal& m, const Stretch& part, const Gradients& g, const Lanes& own, const Work& work) {
+  takeChunk(m, part, g, work);
+  for (int64_t first = 0; first < m.modes; first += kModes) {
+    recompute(m, part, first, own, work);
+    carryBack(m, part, first, own, work);
   }
-  if (g.dResidues) turnOut(work.dResidues, lanes, m.modes, g.dResidues + m.modesAt(group));
-  if (g.dLogPoles) turnOut(work.dLogPoles, lanes, m.modes, g.dLogPoles + m.modesAt(group));
+  for (int64_t t = part.begin; g.du && t < part.end; t++) {
+    g.du.store(m.inputAt(part.row, t, part.group), load(work.du + (t - part.begin) * kWidth), m.lanes(part.group));
+  }
+}
+
+// The groups first … last in all rows.
+void backwardStrip(const Modal& m, int64_t first, int64_t last, const Gradients& g, const Work& work) {
+  const auto forGroups = [&](const auto& body) {
+    for (int64_t group = first; group < last; group++) body(group, work.all[group - first]);
+  };
+  forGroups([&](int64_t group, const Lanes& own) { own.take(m, group); });
+  for (int64_t row = 0; row < m.batch; row++) {
+    forGroups([&](int64_t group, const Lanes& own) {
+      std::fill(own.carried, own.carried + m.modes * kWidth, 0.0f);
+      if (g.dNext) turnIn(g.dNext, m.stateAt(row, group), m.lanes(group), m.modes, own.carried);
+    });
+    for (int64_t index = m.chunks - 1; index >= 0; index--) {
+      const int64_t begin = index * m.chunk, end = std::min(m.length, begin + m.chunk);
+      forGroups([&](int64_t group, const Lanes& own) { backwardChunk(m, {row, group, index, begin, end}, g, own, work); });
+    }
+    forGroups([&](int64_t group, const Lanes& own) {
+      if (g.dState) turnOut(own.carried, m.lanes(group), m.modes, g.dState + m.stateAt(row, group));
+    });
+  }
+  forGroups([&](int64_t group, const Lanes& own) {
+    if (g.dResidues) turnOut(own.dResidues, m.lanes(group), m.modes, g.dResidues + m.modesAt(group));
+    if (g.dLogPoles) turnOut(own.dLogPoles, m.lanes(group), m.modes, g.dLogPoles + m.modesAt(group));
+  });
 }
 
 void modalConvolutionBackward(const Call& call) {
@@ -138,9 +171,9 @@ void modalConvolutionBackward(const Call& call) {
                     call.out(1).as<float>(),
                     call.out(2).as<float>(),
                     call.out(3).as<float>()};
-  call.team.split(m.groups, 1, [&](int64_t begin, int64_t end, int thread) {
-    std::byte* memory = call.team.scratch(thread, Work::bytes(m));
-    for (int64_t group = begin; group < end; group++) backwardGroup(m, group, g, memory);
+  call.team.share(stripCount(m.channels), 1, [&](int64_t strip, int64_t, int thread) {
+    const Work work(m, Pieces(call.team.scratch(thread, Work::bytes(m))));
+    backwardStrip(m, strip * kStripVectors, std::min((strip + 1) * kStripVectors, m.groups), g, work);
   });
 }
 

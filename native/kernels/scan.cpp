@@ -12,19 +12,19 @@ struct Outputs {
   Sink y, checkpoints, state;
 };
 
-// One thread's memory. Blocks count from the first one of its row's share.
+// Memory of a piece of work. Blocks count from its first one.
 struct Work {
   float *states, *decay;         // [blocks, parts, kPart, kBlock]
   float *delta, *input, *y;      // [kStretch, kBlock]
   float* rows;
 
-  static int64_t floats(const Scan& s) {
-    return 2 * s.blocks * s.blockSize() + 3 * kStretch * kBlock + padded(StretchRows::floats(s, kStretch));
+  static int64_t floats(const Scan& s, int64_t most) {
+    return 2 * most * s.blockSize() + 3 * kStretch * kBlock + padded(StretchRows::floats(s, kStretch));
   }
-  Work(const Scan& s, std::byte* memory) {
+  Work(const Scan& s, int64_t most, std::byte* memory) {
     Pieces pieces(memory);
-    states = pieces.take(s.blocks * s.blockSize());
-    decay = pieces.take(s.blocks * s.blockSize());
+    states = pieces.take(most * s.blockSize());
+    decay = pieces.take(most * s.blockSize());
     delta = pieces.take(kStretch * kBlock);
     input = pieces.take(kStretch * kBlock);
     y = pieces.take(kStretch * kBlock);
@@ -80,9 +80,8 @@ void walk(const Scan& s, const ScanStretch& stretch, int64_t part, int64_t next,
   patch.write(states);
 }
 
-// The blocks first … last of a row.
-void scanRow(const Scan& s, int64_t row, int64_t first, int64_t last, const Outputs& out, const Work& work) {
-  const int64_t size = s.blockSize();
+void scanBlocks(const Scan& s, const BlockRange& range, const Outputs& out, const Work& work) {
+  const int64_t size = s.blockSize(), row = range.row, first = range.first, last = range.last;
   std::fill(work.states, work.states + (last - first) * size, 0.0f);
   for (int64_t block = first; block < last; block++) {
     const Channels channels(s, block);
@@ -120,12 +119,10 @@ void selectiveScan(const Call& call) {
   const Scan s(call);
   const Outputs out{call.out(0), call.out(1), call.out(2)};
   int32_t* document = call.out(3).as<int32_t>();
-  const size_t bytes = static_cast<size_t>(Work::floats(s)) * sizeof(float);
-  call.team.run([&](int thread) {
-    const Work work(s, call.team.scratch(thread, bytes));
-    forShare(s, thread, call.team.size(), [&](int64_t row, int64_t first, int64_t last) {
-      scanRow(s, row, first, last, out, work);
-    });
+  const RowPieces pieces(s, call.team.size());
+  const size_t bytes = static_cast<size_t>(Work::floats(s, pieces.most)) * sizeof(float);
+  call.team.share(pieces.count(s), 1, [&](int64_t piece, int64_t, int thread) {
+    scanBlocks(s, BlockRange(s, pieces, piece), out, Work(s, pieces.most, call.team.scratch(thread, bytes)));
   });
   for (int64_t row = 0; document && row < s.batch; row++) {
     document[row] = s.documents ? s.documents[(row + 1) * s.length - 1] : 0;

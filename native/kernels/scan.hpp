@@ -1,9 +1,10 @@
 // What both directions of the selective scan share. Thirty-two channels, a block, go through time together, so that their
 // BF16 numbers fill whole cache lines, and eight of their states at a time, a part, which are sixteen registers. Positions
-// come in stretches that fit the first caches: all blocks of a thread pass a stretch before the next one, so that memory is
+// come in stretches that fit the first caches: all blocks of a piece of work pass a stretch before the next one, so that memory is
 // read row by row however long the sequence is.
 #pragma once
 #include <algorithm>
+#include <numeric>
 
 #include "math.hpp"
 #include "pieces.hpp"
@@ -56,15 +57,28 @@ struct Scan {
   }
 };
 
-// Rows times blocks are dealt out to the threads in order; body(row, first block, end) for those of one thread.
-template <typename Body>
-inline void forShare(const Scan& s, int thread, int threads, const Body& body) {
-  const int64_t units = s.batch * s.blocks, begin = units * thread / threads, end = units * (thread + 1) / threads;
-  for (int64_t row = begin / s.blocks; row * s.blocks < end; row++) {
-    const int64_t first = std::max(begin - row * s.blocks, int64_t{0}), last = std::min(end - row * s.blocks, s.blocks);
-    if (first < last) body(row, first, last);
-  }
-}
+// How the blocks of every row are cut into pieces of work: into as few as give every thread an equal number, for what belongs
+// to the row, B and C, is done again in each.
+struct RowPieces {
+  int64_t perRow, most;  // pieces of a row, blocks of a piece
+
+  RowPieces(const Scan& s, int64_t threads)
+      : perRow(s.batch >= 4 * threads ? 1 : std::min(s.blocks, threads / std::gcd(s.batch, threads))),
+        most((s.blocks + perRow - 1) / perRow) {}
+  int64_t count(const Scan& s) const { return s.batch * perRow; }
+};
+
+// The blocks first … last of a row.
+struct BlockRange {
+  int64_t row, index, first, last;
+
+  BlockRange(const Scan& s, const RowPieces& pieces, int64_t piece)
+      : row(piece / pieces.perRow),
+        index(piece % pieces.perRow),
+        first(s.blocks * index / pieces.perRow),
+        last(s.blocks * (index + 1) / pieces.perRow) {}
+  int64_t blocks() const { return last - first; }
+};
 
 // A block of up to 32 channels.
 struct Channels {
@@ -119,12 +133,10 @@ struct StretchRows {
   ScanStretch read(const Scan& s, int64_t row, int64_t begin, int64_t count) const {
     for (int64_t i = 0; i < count; i++) {
       const int64_t at = (row * s.length + begin + i) * s.states, to = i * s.rowSize();
-      for (int64_t n = 0; n < s.rowSize(); n += kPart) {
-        const int64_t given = std::min<int64_t>(kPart, s.states - n);
-        for (int64_t k = 0; k < kPart; k++) {
-          b[to + n + k] = k < given ? s.b.at(at + n + k) : 0.0f;
-          c[to + n + k] = k < given ? s.c.at(at + n + k) : 0.0f;
-        }
+      for (int64_t n = 0; n < s.rowSize(); n += kWidth) {
+        const int64_t given = std::min<int64_t>(kWidth, s.states - n), wanted = std::min<int64_t>(kWidth, s.rowSize() - n);
+        storeLanes(b + to + n, s.b.load(at + n, given), wanted);
+        storeLanes(c + to + n, s.c.load(at + n, given), wanted);
       }
       afresh[i] = s.startsAfresh(row, begin + i);
     }

@@ -1,10 +1,8 @@
 // Gradients of the selective scan. Chunks run backwards; inside a chunk the states are computed again from the checkpoint
 // that entered it, in two steps: once through the chunk, which keeps how much every position lets pass and a state every
 // few positions, and then, piece by piece from the end, the states around each position, which stay in the first cache.
-// Sums over channels (dB, dC) are kept as vectors over the lanes until all blocks of a chunk have been added, and the
-// threads' shares, like those of the sums over positions, are added in thread order.
-#include <vector>
-
+// Sums over channels (dB, dC) are kept as vectors over the lanes until all blocks of a piece of work have been added in a
+// chunk; the shares of the pieces, like those of the rows in sums over positions, are added in their order.
 #include "scan.hpp"
 #include "table.hpp"
 
@@ -18,13 +16,30 @@ struct Outputs {
   Sink dx, dDt, dALog, dB, dC, dD, dDtBias, dState;
 };
 
-// One thread's memory.
+// Shares of sums, each written by the piece of work that it belongs to: over positions, of a row; over channels, of the pieces
+// of a row.
+struct Shares {
+  RowPieces pieces;
+  float *dDecay;        // [B, blocks, parts, kPart, kBlock]
+  float *dD, *dDtBias;  // [B, blocks, kBlock]
+  float *dB, *dC;       // [pieces of a row, B, L, rowSize]
+
+  static int64_t rowSums(const Scan& s) { return s.batch * s.length * s.rowSize(); }
+  static int64_t floats(const Scan& s, const RowPieces& pieces) {
+    return s.batch * s.blocks * (s.blockSize() + 2 * kBlock) + 2 * padded(pieces.perRow * rowSums(s));
+  }
+  Shares(const Scan& s, const RowPieces& pieces, Pieces& memory)
+      : pieces(pieces),
+        dDecay(memory.take(s.batch * s.blocks * s.blockSize())),
+        dD(memory.take(s.batch * s.blocks * kBlock)),
+        dDtBias(memory.take(s.batch * s.blocks * kBlock)),
+        dB(memory.take(pieces.perRow * rowSums(s))),
+        dC(memory.take(pieces.perRow * rowSums(s))) {}
+};
+
+// Memory of a piece of work.
 struct Work {
-  // Its shares of sums: of all channels, and of all positions.
-  float *dDecay;         // [blocks, parts, kPart, kBlock]
-  float *dD, *dDtBias;   // [blocks, kBlock]
-  float *dB, *dC;        // [B, L, rowSize]
-  // Of the channels of a row.
+  // Of its blocks.
   float *carried, *decay;  // [blocks, parts, kPart, kBlock]
   // Of a chunk.
   float *sumB, *sumC;    // [parts, chunk, kPart, kWidth]
@@ -35,28 +50,19 @@ struct Work {
   // Of a part of a block in a chunk.
   float *keep, *entering, *around;  // [chunk], [pieces] and [kPiece + 1] of [kPart, kBlock]
 
-  static int64_t ownSums(const Scan& s) { return s.blocks * (s.blockSize() + 2 * kBlock); }
-  static int64_t rowSums(const Scan& s) { return s.batch * s.length * s.rowSize(); }
   static int64_t chunk(const Scan& s) { return std::min(s.chunk, s.length); }
   static int64_t pieces(const Scan& s) { return (chunk(s) + kPiece - 1) / kPiece; }
 
-  static size_t bytes(const Scan& s) {
-    const int64_t perThread = ownSums(s) + 2 * padded(rowSums(s)) + 2 * s.blocks * s.blockSize();
+  static int64_t floats(const Scan& s, int64_t most) {
     const int64_t perChunk = 2 * s.parts * chunk(s) * kPart * kWidth + padded(StretchRows::floats(s, chunk(s)));
     const int64_t perBlock = s.blockSize() + 7 * chunk(s) * kBlock;
     const int64_t perPart = (chunk(s) + pieces(s) + kPiece + 1) * kPatch;
-    return static_cast<size_t>(perThread + perChunk + perBlock + perPart) * sizeof(float);
+    return 2 * most * s.blockSize() + perChunk + perBlock + perPart;
   }
 
-  Work(const Scan& s, std::byte* memory) {
-    Pieces pieces(memory);
-    dDecay = pieces.take(s.blocks * s.blockSize());
-    dD = pieces.take(s.blocks * kBlock);
-    dDtBias = pieces.take(s.blocks * kBlock);
-    dB = pieces.take(rowSums(s));
-    dC = pieces.take(rowSums(s));
-    carried = pieces.take(s.blocks * s.blockSize());
-    decay = pieces.take(s.blocks * s.blockSize());
+  Work(const Scan& s, int64_t most, Pieces pieces) {
+    carried = pieces.take(most * s.blockSize());
+    decay = pieces.take(most * s.blockSize());
     sumB = pieces.take(s.parts * chunk(s) * kPart * kWidth);
     sumC = pieces.take(s.parts * chunk(s) * kPart * kWidth);
     rows = pieces.take(StretchRows::floats(s, chunk(s)));
@@ -210,11 +216,11 @@ void finish(const Scan& s, const ScanStretch& chunk, const Channels& channels, c
   }
 }
 
-// One block through a chunk. `slot`: which of the thread's blocks in this row it is.
+// One block through a chunk. `slot`: which block of its piece of work it is.
 void backwardBlock(const Scan& s, const ScanStretch& chunk, int64_t block, int64_t slot, int64_t next, const Outputs& out,
-                   const Work& work) {
+                   const Shares& shares, const Work& work) {
   const Channels channels(s, block);
-  const int64_t size = s.blockSize();
+  const int64_t size = s.blockSize(), own = chunk.row * s.blocks + block;
   std::fill(work.states, work.states + size, 0.0f);
   takeStates(s, channels, out.checkpoints, chunk.row * s.chunks + chunk.begin / s.chunk, work.states);
   prepare(s, chunk, channels, out.dy, work);
@@ -225,7 +231,7 @@ void backwardBlock(const Scan& s, const ScanStretch& chunk, int64_t block, int64
                           work,
                           work.decay + slot * size + at,
                           work.carried + slot * size + at,
-                          work.dDecay + block * size + at,
+                          shares.dDecay + own * size + at,
                           work.sumB + sums,
                           work.sumC + sums,
                           part};
@@ -236,13 +242,17 @@ void backwardBlock(const Scan& s, const ScanStretch& chunk, int64_t block, int64
       one.sweep(begin, end);
     }
   }
-  finish(s, chunk, channels, out, work, work.dD + block * kBlock, work.dDtBias + block * kBlock);
+  finish(s, chunk, channels, out, work, shares.dD + own * kBlock, shares.dDtBias + own * kBlock);
 }
 
-// The blocks first … last of a row.
-void backwardRow(const Scan& s, int64_t row, int64_t first, int64_t last, const Outputs& out, const Work& work) {
+void backwardBlocks(const Scan& s, const BlockRange& range, const Outputs& out, const Shares& shares, const Work& work) {
   const int64_t size = s.blockSize(), sums = s.parts * Work::chunk(s) * kPart * kWidth;
-  std::fill(work.carried, work.carried + (last - first) * size, 0.0f);
+  const int64_t row = range.row, first = range.first, last = range.last, own = row * s.blocks + first;
+  std::fill(work.carried, work.carried + range.blocks() * size, 0.0f);
+  std::fill(shares.dDecay + own * size, shares.dDecay + (own + range.blocks()) * size, 0.0f);
+  for (float* each : {shares.dD, shares.dDtBias}) {
+    std::fill(each + own * kBlock, each + (own + range.blocks()) * kBlock, 0.0f);
+  }
   for (int64_t block = first; block < last; block++) {
     const Channels channels(s, block);
     takeDecay(s, channels, work.decay + (block - first) * size);
@@ -257,14 +267,14 @@ void backwardRow(const Scan& s, int64_t row, int64_t first, int64_t last, const 
       // The next block, or the first one of the chunk before.
       const int64_t next = block + 1 < last ? chunk.offset(s, 0) + (block + 1) * kBlock
                                             : chunk.offset(s, index > 0 ? -s.chunk : 0) + first * kBlock;
-      backwardBlock(s, chunk, block, block - first, next, out, work);
+      backwardBlock(s, chunk, block, block - first, next, out, shares, work);
     }
     for (int64_t i = 0; i < chunk.count; i++) {
       for (int64_t n = 0; n < s.rowSize(); n++) {
         const int64_t from = ((n / kPart * Work::chunk(s) + i) * kPart + n % kPart) * kWidth;
-        const int64_t to = (row * s.length + chunk.begin + i) * s.rowSize() + n;
-        work.dB[to] = sum(load(work.sumB + from));
-        work.dC[to] = sum(load(work.sumC + from));
+        const int64_t to = ((range.index * s.batch + row) * s.length + chunk.begin + i) * s.rowSize() + n;
+        shares.dB[to] = sum(load(work.sumB + from));
+        shares.dC[to] = sum(load(work.sumC + from));
       }
     }
   }
@@ -273,47 +283,40 @@ void backwardRow(const Scan& s, int64_t row, int64_t first, int64_t last, const 
   }
 }
 
-// Adds up what the threads have at the same place.
-using Works = std::vector<Work>;
-
-template <typename At>
-f32x16 total(const Works& works, const At& at) {
-  f32x16 all = zero();
-  for (const Work& work : works) all += load(at(work));
+// The sum of `count` vectors, `step` floats from each other.
+f32x16 total(const float* from, int64_t step, int64_t count) {
+  f32x16 all = load(from);
+  for (int64_t i = 1; i < count; i++) all += load(from + i * step);
   return all;
 }
 
 // Sums over positions that belong to channels. dA/daLog = A.
-void storeChannels(const Scan& s, int64_t block, const Outputs& out, const Works& works) {
+void storeChannels(const Scan& s, int64_t block, const Outputs& out, const Shares& shares, float* decay) {
   const Channels channels(s, block);
-  const int64_t size = s.blockSize();
-  // The first thread's sums and its decay give way.
-  float* dDecay = works[0].dDecay + block * size;
-  float* decay = works[0].decay + block * size;
+  const int64_t size = s.blockSize(), lines = s.blocks * kBlock;
+  float* dDecay = shares.dDecay + block * size;  // the first row's share gives way
   takeDecay(s, channels, decay);
   for (int64_t i = 0; i < s.states * kBlock; i += kWidth) {
-    const f32x16 all = total(works, [&](const Work& work) { return work.dDecay + block * size + i; });
-    store(dDecay + i, all * load(decay + i) * kLn2);
+    store(dDecay + i, total(dDecay + i, s.blocks * size, s.batch) * load(decay + i) * kLn2);
   }
   if (out.dALog) giveStates(s, channels, dDecay, out.dALog, 0);
   for (int64_t g = 0; g < kGroups; g++) {
     const int64_t at = block * kBlock + g * kWidth;
-    if (out.dD) channels.store(out.dD, block * kBlock, total(works, [&](const Work& work) { return work.dD + at; }), g);
-    if (out.dDtBias) {
-      channels.store(out.dDtBias, block * kBlock, total(works, [&](const Work& work) { return work.dDtBias + at; }), g);
-    }
+    if (out.dD) channels.store(out.dD, block * kBlock, total(shares.dD + at, lines, s.batch), g);
+    if (out.dDtBias) channels.store(out.dDtBias, block * kBlock, total(shares.dDtBias + at, lines, s.batch), g);
   }
 }
 
 // Sums over channels that belong to positions begin … end of all rows.
-void storePositions(const Scan& s, int64_t begin, int64_t end, const Outputs& out, const Works& works) {
+void storePositions(const Scan& s, int64_t begin, int64_t end, const Outputs& out, const Shares& shares) {
+  const int64_t step = Shares::rowSums(s);
   for (int64_t i = begin; i < end; i++) {
     for (int64_t n = 0; n < s.states; n += kWidth) {
       const int64_t lanes = std::min<int64_t>(kWidth, s.states - n), from = i * s.rowSize() + n;
       f32x16 dB = zero(), dC = zero();
-      for (const Work& work : works) {
-        dB += loadLanes(work.dB + from, lanes);
-        dC += loadLanes(work.dC + from, lanes);
+      for (int64_t part = 0; part < shares.pieces.perRow; part++) {
+        dB += loadLanes(shares.dB + part * step + from, lanes);
+        dC += loadLanes(shares.dC + part * step + from, lanes);
       }
       if (out.dB) out.dB.store(i * s.states + n, dB, lanes);
       if (out.dC) out.dC.store(i * s.states + n, dC, lanes);
@@ -326,25 +329,20 @@ void selectiveScanBackward(const Call& call) {
   const Outputs out{call.in(10), optional(call, 11), optional(call, 12), call.out(0), call.out(1), call.out(2),
                     call.out(3), call.out(4),        call.out(5),        call.out(6), call.out(7)};
   Team& team = call.team;
-  const int threads = team.size();
-  const size_t bytes = Work::bytes(s);
-  team.run([&](int thread) {
-    const Work work(s, team.scratch(thread, bytes));
-    std::fill(work.dDecay, work.dDecay + Work::ownSums(s), 0.0f);
-    // A row that is not cut is written by one thread, and is nothing to the others.
-    std::fill(work.dB, work.dB + Work::rowSums(s), 0.0f);
-    std::fill(work.dC, work.dC + Work::rowSums(s), 0.0f);
-    forShare(s, thread, threads, [&](int64_t row, int64_t first, int64_t last) {
-      backwardRow(s, row, first, last, out, work);
-    });
+  const RowPieces rows(s, team.size());
+  const size_t own = static_cast<size_t>(Work::floats(s, rows.most)) * sizeof(float);
+  // The shares stand before the memory of the first thread.
+  Pieces first(team.scratch(0, static_cast<size_t>(Shares::floats(s, rows)) * sizeof(float) + own));
+  const Shares shares(s, rows, first);
+  const auto work = [&](int thread) { return Work(s, rows.most, thread == 0 ? first : Pieces(team.scratch(thread, own))); };
+  team.share(rows.count(s), 1, [&](int64_t piece, int64_t, int thread) {
+    backwardBlocks(s, BlockRange(s, rows, piece), out, shares, work(thread));
   });
-  Works works;
-  for (int thread = 0; thread < threads; thread++) works.emplace_back(s, team.scratch(thread, bytes));
-  team.split(s.blocks, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t block = begin; block < end; block++) storeChannels(s, block, out, works);
+  team.split(s.blocks, 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t block = begin; block < end; block++) storeChannels(s, block, out, shares, work(thread).decay);
   });
   team.split(s.batch * s.length, rowGrain(s.states), [&](int64_t begin, int64_t end, int) {
-    storePositions(s, begin, end, out, works);
+    storePositions(s, begin, end, out, shares);
   });
 }
 

@@ -1,4 +1,4 @@
-// The scan of Mamba-2, forward. Every thread owns heads; a chunk is a few matrix products for each of them:
+// The scan of Mamba-2, forward. A share of the work is some heads; a chunk is a few matrix products for each of them:
 //   y = d x + decay(from the start) · C S + (C Bᵀ ⊙ decays) Δx,  S ← decay(whole) · S + (Δx · decay(to the end))ᵀ B.
 #include "ssdTile.hpp"
 #include "table.hpp"
@@ -147,9 +147,9 @@ void forwardShare(const Ssd& s, const Share& share, const Work& work, const Outp
 void ssdOnVectors(const Call& call, const Ssd& s) {
   const Outputs out{call.out(0), call.out(1), call.out(2)};
   const int64_t parts = headParts(s, call.team.size());
-  call.team.split(s.batch * s.groups * parts, 1, [&](int64_t begin, int64_t end, int thread) {
+  call.team.share(s.batch * s.groups * parts, 1, [&](int64_t unit, int64_t, int thread) {
     const Work work(s, call.team.scratch(thread, Work::bytes(s)));
-    for (int64_t unit = begin; unit < end; unit++) forwardShare(s, Share(s, unit, parts), work, out);
+    forwardShare(s, Share(s, unit, parts), work, out);
   });
 }
 

@@ -269,15 +269,15 @@ void ssdBackward(const Call& call) {
   g.rowsOfPart = size;
   g.dB = dB && parts > 1 ? shares : dB;
   g.dC = dC && parts > 1 ? shares + parts * size : dC;
-  call.team.split(s.batch * s.groups * parts, 1, [&](int64_t begin, int64_t end, int thread) {
+  call.team.share(s.batch * s.groups * parts, 1, [&](int64_t unit, int64_t, int thread) {
 #if defined(BRAID_HAS_TILES)
     if (g.dy && onTiles(s, call.team)) {
       std::byte* memory = call.team.scratch(thread, BackwardTileWork::bytes(s));
-      return ssdBackwardOnTiles(s, g, memory, begin, end, parts);
+      return ssdBackwardOnTiles(s, g, memory, Share(s, unit, parts));
     }
 #endif
     const BackwardWork work(s, static_cast<bool>(g.dy), call.team.scratch(thread, BackwardWork::bytes(s)));
-    for (int64_t unit = begin; unit < end; unit++) backwardShare(s, Share(s, unit, parts), g, work);
+    backwardShare(s, Share(s, unit, parts), g, work);
   });
   if (parts > 1) {
     addParts(call.team, shares, parts, size, dB);

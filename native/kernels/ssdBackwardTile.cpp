@@ -325,11 +325,11 @@ void backwardShare(const Ssd& s, const TileSizes& z, const Share& share, const S
 
 }  // namespace
 
-void ssdBackwardOnTiles(const Ssd& s, const SsdGradients& g, std::byte* memory, int64_t begin, int64_t end, int64_t parts) {
+void ssdBackwardOnTiles(const Ssd& s, const SsdGradients& g, std::byte* memory, const Share& share) {
   const TileSizes z(s);
   const TileTiling::Session session;
   Work work(s, z, Pieces(memory));
-  for (int64_t unit = begin; unit < end; unit++) backwardShare(s, z, Share(s, unit, parts), g, work);
+  backwardShare(s, z, share, g, work);
 }
 
 }  // namespace braid::BRAID_VARIANT

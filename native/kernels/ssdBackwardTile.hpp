@@ -81,8 +81,8 @@ struct BackwardTileWork {
   }
 };
 
-// The shares [begin, end) of the work, on the calling thread; there must be a gradient of the output.
-void ssdBackwardOnTiles(const Ssd& s, const SsdGradients& g, std::byte* memory, int64_t begin, int64_t end, int64_t parts);
+// A share of the work, on the calling thread; there must be a gradient of the output.
+void ssdBackwardOnTiles(const Ssd& s, const SsdGradients& g, std::byte* memory, const Share& share);
 
 }  // namespace braid::BRAID_VARIANT
 

@@ -192,10 +192,10 @@ void forwardShare(const Ssd& s, const Share& share, Work& work, const Outputs& o
 void ssdOnTiles(const Call& call, const Ssd& s) {
   const Outputs out{call.out(0), call.out(2), call.out(1).as<float>()};
   const int64_t parts = headParts(s, call.team.size());
-  call.team.split(s.batch * s.groups * parts, 1, [&](int64_t begin, int64_t end, int thread) {
+  call.team.share(s.batch * s.groups * parts, 1, [&](int64_t unit, int64_t, int thread) {
     const TileTiling::Session session;
     Work work(s, TileSizes(s), Pieces(call.team.scratch(thread, Work::bytes(s))));
-    for (int64_t unit = begin; unit < end; unit++) forwardShare(s, Share(s, unit, parts), work, out);
+    forwardShare(s, Share(s, unit, parts), work, out);
     _mm_sfence();
   });
 }
