@@ -17,6 +17,15 @@ export function count(text: string): number {
   return value;
 }
 
+/** A whole number of 0 or more. */
+export function countOrNone(text: string): number {
+  const value = number(text);
+  if (!Number.isInteger(value) || value < 0) {
+    throw new InvalidArgumentError('It must be a whole number of 0 or more.');
+  }
+  return value;
+}
+
 /**
  * The values of an option that is given once for each. Not an option with several values: that would swallow the
  * arguments behind it.

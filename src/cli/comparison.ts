@@ -51,7 +51,7 @@ function describe({ rows, runs, jobs, threads, seconds }: Forecast): string {
   const time = seconds === undefined ? '' : `, about ${formatDuration(seconds)} of training`;
   const at = jobs > 1 ? `, ${jobs} at a time with ${threadCount(threads)} each` : '';
   const steps = rows.map((row) => `${row.name} ${row.steps} steps (${formatCount(row.tokens)} tokens)`);
-  return `${runs} runs${at}${time}\n  ${steps.join('\n  ')}`;
+  return `${runs} ${runs === 1 ? 'run' : 'runs'}${at}${time}\n  ${steps.join('\n  ')}`;
 }
 
 /** Writes files of a folder, each whole or not at all. */

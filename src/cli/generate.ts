@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { openExecutor } from '../bench/session.ts';
 import type { GeneratingModel, LoadedModel, Session, StateOwner, WeightFormat } from '../generate/index.ts';
 import {
+  checkSampling,
   chooseLanes,
   createSession,
   decodeStream,
@@ -15,7 +16,7 @@ import {
 } from '../generate/index.ts';
 import { formatBytes, formatSeconds } from '../report/format.ts';
 import { openRun } from '../train/index.ts';
-import { number } from './arguments.ts';
+import { countOrNone, number } from './arguments.ts';
 import { onInterrupt } from './signals.ts';
 
 const laneChoices = ['on', 'off', 'auto'] as const;
@@ -47,7 +48,7 @@ export function command(): Command {
         .argParser(tokenIds)
         .conflicts('prompt'),
     )
-    .option('-n, --tokens <n>', 'most tokens to generate', number, 200)
+    .option('-n, --tokens <n>', 'most tokens to generate', countOrNone, 200)
     .option('--temperature <t>', '0 always takes the most likely token', number, 0.8)
     .option('--top-k <k>', 'only the k most likely tokens; 0: all', number, 0)
     .option('--top-p <p>', 'only the most likely tokens that together reach p', number, 1)
@@ -86,6 +87,9 @@ function tokenIds(text: string): readonly number[] {
 }
 
 async function run(folder: string, options: Options): Promise<void> {
+  const { temperature, topK, topP, seed } = options;
+  const sampling = { temperature, topK, topP, seed };
+  checkSampling(sampling);
   const opened = openRun(folder);
   const train = { ...opened.config.train, ...(options.executor ? { executor: options.executor } : {}) };
   const { executor } = openExecutor(train);
@@ -97,12 +101,11 @@ async function run(folder: string, options: Options): Promise<void> {
     const reading = { ...weighed, lanes };
     const session = createSession(reading, { recompute: options.recompute === true });
     const { prompt, before } = await begin(session, model, options);
-    const { temperature, topK, topP, seed } = options;
     let count = 0;
     let last = prompt.at(-1);
     const started = performance.now();
     const tokens = generate(session, prompt, {
-      sampling: { temperature, topK, topP, seed },
+      sampling,
       tokens: options.tokens,
       stop: model.tokenizer.separator,
       signal: interruption.signal,
@@ -117,9 +120,15 @@ async function run(folder: string, options: Options): Promise<void> {
     let text = '';
     if (!options.json) process.stdout.write(options.ids ? '' : options.prompt);
     const pieces = options.ids ? numbers(counted) : decodeStream(counted, model.tokenizer);
-    for await (const piece of pieces) {
-      text += piece;
-      if (!options.json) process.stdout.write(piece);
+    try {
+      for await (const piece of pieces) {
+        text += piece;
+        if (!options.json) process.stdout.write(piece);
+      }
+    } catch (error) {
+      // The reason stands on a line of its own.
+      if (!options.json) process.stdout.write('\n');
+      throw error;
     }
     const tokensPerSecond = count / ((performance.now() - started) / 1000);
     let kept = '';

@@ -55,9 +55,16 @@ async function main(args: readonly string[]): Promise<void> {
   for (const [key, entry] of Object.entries(commands)) {
     const command =
       key === wanted ? (await entry.load()).command() : new Command(key).description(entry.summary);
-    program.addCommand(command.showHelpAfterError(`'braid ${key} --help' explains the command.`));
+    pointToHelp(command, key);
+    program.addCommand(command);
   }
   await program.parseAsync([...args], { from: 'user' });
+}
+
+/** Mistakes in the arguments of a command or of one of its parts end with the help to read. */
+function pointToHelp(command: Command, name: string): void {
+  command.showHelpAfterError(`'braid ${name} --help' explains the command.`);
+  for (const part of command.commands) pointToHelp(part, `${name} ${part.name()}`);
 }
 
 function version(): string {

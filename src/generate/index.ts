@@ -5,7 +5,7 @@ export { chooseLanes } from './lanes.ts';
 export type { LoadedModel } from './load.ts';
 export { loadModel } from './load.ts';
 export type { Sampler, SamplingOptions } from './sampler.ts';
-export { createSampler, defaultSampling } from './sampler.ts';
+export { checkSampling, createSampler, defaultSampling } from './sampler.ts';
 export type { GeneratingModel, Logits, Session, SessionOptions } from './session.ts';
 export { createSession } from './session.ts';
 export type { SessionState, StateTensor } from './state.ts';

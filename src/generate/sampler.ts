@@ -22,7 +22,7 @@ export type Sampler = (logits: ArrayLike<number>, index: number) => number;
 
 /** A function that chooses token number `index` of a text. Of tokens equally likely the lower number comes first. */
 export function createSampler(options: SamplingOptions): Sampler {
-  check(options);
+  checkSampling(options);
   const { temperature, topK, topP, seed } = options;
   const stream = randomStream(seed, 'sample');
   // A vocabulary is long and is gone through for every token: plain loops over memory that is kept.
@@ -44,7 +44,8 @@ export function createSampler(options: SamplingOptions): Sampler {
   };
 }
 
-function check({ temperature, topK, topP, seed }: SamplingOptions): void {
+/** Refuses what no sampler can do, a `BraidError` of usage that names the setting. */
+export function checkSampling({ temperature, topK, topP, seed }: SamplingOptions): void {
   const fail = (name: string, given: number, allowed: string): never => {
     throw new BraidError('usage', `${name} is ${given}; it must be ${allowed}.`);
   };
