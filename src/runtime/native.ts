@@ -100,7 +100,7 @@ export function createNativeExecutor(options: NativeOptions = {}): NativeExecuto
  * Seconds. A run as short as this is done by JavaScript's thread, with a turn of the event loop before it: others wait for
  * one run at most, and nobody has to wake a thread and be woken by it, which takes a tenth of a millisecond or two.
  */
-const shortRun = 0.005;
+const shortRun = 0.01;
 
 interface Shared {
   readonly addon: Addon;
