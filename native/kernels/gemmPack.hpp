@@ -18,19 +18,39 @@ struct GemmSide {
 inline GemmSide rowsOf(const GemmOperand& a) { return {a.data, a.dtype, a.stride, !a.transposed}; }
 inline GemmSide columnsOf(const GemmOperand& b) { return {b.data, b.dtype, b.stride, b.transposed}; }
 
-// Some rows of a as the inner kernel reads them. The members other than `data` are for the matrix unit.
+// Some rows of a as the inner kernel reads them.
 struct LeftPanel {
   const float* data;
-  int64_t rowBytes = 0, stepBytes = 0;  // from one row, and from one step of k, to the next
+  int64_t rowBytes, stepBytes;  // from one row, and from one step of k, to the next
 };
 
-// What is fetched while a tile is computed: the lines of c that the next tile goes to (`rows` rows, each with one at its
-// start and one `second` bytes on), and some rows of the next panel of a, step by step.
+// Where a tile goes: rows `stride` apart, whose old content is added where `adds`.
+struct Place {
+  float* at;
+  int64_t stride;
+  bool adds;
+};
+
+// Units of k that are multiplied between two looks at what is to be fetched: the elements of one line of memory.
+constexpr int64_t kAheadUnits = 16;
+
+// What is fetched while a tile is computed, step by step: the lines of c that the next tile goes to (`rows` rows, each with
+// one at its start and one `second` bytes on), and some rows of the next panel of a. Tiles are stored into lines that nobody
+// has read, and rows far apart are no stream that the core would follow by itself.
 struct Ahead {
   const char* at = nullptr;
   int64_t rows = 0, stride = 0, second = 0;
   const char* left = nullptr;
-  int64_t leftRows = 0;
+  int64_t leftRows = 0, leftBytes = 0;
+
+  void fetch(int64_t lines) {
+    for (; lines > 0 && rows > 0; lines--, rows--, at += stride) {
+      __builtin_prefetch(at, 1);
+      __builtin_prefetch(at + second, 1);
+    }
+    for (int64_t r = 0; r < leftRows; r++) __builtin_prefetch(left + r * leftBytes, 0, 2);
+    left += sizeof(float) * kAheadUnits;
+  }
 };
 
 #if defined(__AVX512F__)
@@ -150,6 +170,9 @@ void packPanels(const GemmSide& side, int64_t line, int64_t lines, int64_t k0, i
           for (int64_t u = u0; u < uEnd; u++) {
             const int64_t at = u * Units::kPerUnit;
             const T* p0 = data + (k0 + at) * side.stride + line + first;
+            // Pieces of rows far apart are no stream that the core would follow by itself.
+            __builtin_prefetch(p0 + kUnitsAtOnce * Units::kPerUnit * side.stride);
+            if constexpr (Units::kPerUnit > 1) __builtin_prefetch(p0 + (kUnitsAtOnce * Units::kPerUnit + 1) * side.stride);
             put(panel, u, group, present > 0 ? Units::acrossLines(p0, side.stride, k - at, present) : zero());
           }
         }

@@ -15,7 +15,9 @@ struct TileTiling {
   static constexpr int kColumns = 32;
   static constexpr int64_t kUnitsPerBlock = 512;
   static constexpr int64_t kPerUnit = 2;
-  static constexpr int64_t kUnitsPerStep = 16;
+  static constexpr int64_t kUnitsPerStep = kAheadUnits;
+  static constexpr int64_t kLeftUnits = 128 * 1024;  // of a packed block of a: 512 KiB
+  static constexpr int64_t kSharedUnits = 256 * 1024;  // of a packed block of b with several blocks of k: 1 MiB
 
   static int64_t unitsOf(int64_t k) { return (k + 31) / 32 * kUnitsPerStep; }
 
@@ -80,86 +82,62 @@ struct TileTiling {
     BRAID_TILES ~Session() { _tile_release(); }
   };
 
-  static constexpr bool kInPlace = true;
   static constexpr int kRightStride = kColumns * sizeof(float);
 
-  // A whole tile straight into c, whose old content is added where `adds`.
-  BRAID_TILES static void multiplyInPlace(int64_t units, const LeftPanel& a, const float* b, const Ahead& ahead,
-                                          float* c, int64_t stride, bool adds) {
-    const int64_t bytes = stride * static_cast<int64_t>(sizeof(float));
-    float* lower = c + kWidth * stride;
+  // Tiles are stored as the registers hold them.
+  static bool writesInPlace(int64_t rows, int64_t columns) { return rows % kWidth == 0 && columns % kWidth == 0; }
+
+  static void multiply(int64_t rows, int64_t columns, int64_t units, const LeftPanel& left, const float* b,
+                       const Ahead& ahead, const Place& to) {
+    if (rows > kWidth) {
+      if (columns > kWidth) return multiplyRegisters<2, 2>(units, left, b, ahead, to);
+      return multiplyRegisters<2, 1>(units, left, b, ahead, to);
+    }
+    if (columns > kWidth) return multiplyRegisters<1, 2>(units, left, b, ahead, to);
+    multiplyRegisters<1, 1>(units, left, b, ahead, to);
+  }
+
+ private:
+  // 16·Down rows by 16·Across columns. Registers 0 to 3 hold the sums, two beside two, 4 and 5 rows of a, 6 and 7 columns of b.
+  template <int Down, int Across>
+  BRAID_TILES static void multiplyRegisters(int64_t units, const LeftPanel& left, const float* b, const Ahead& next,
+                                            const Place& to) {
+    Ahead ahead = next;
+    const int64_t bytes = to.stride * static_cast<int64_t>(sizeof(float));
+    float *upper = to.at, *lower = to.at + kWidth * to.stride;
+    // The compiler does not see which memory the loads below read; everything stored before must be there.
     asm volatile("" ::: "memory");
-    if (adds) {
-      _tile_loadd(0, c, bytes);
-      _tile_loadd(1, c + kWidth, bytes);
-      _tile_loadd(2, lower, bytes);
-      _tile_loadd(3, lower + kWidth, bytes);
+    if (to.adds) {
+      _tile_loadd(0, upper, bytes);
+      if constexpr (Across > 1) _tile_loadd(1, upper + kWidth, bytes);
+      if constexpr (Down > 1) _tile_loadd(2, lower, bytes);
+      if constexpr (Down > 1 && Across > 1) _tile_loadd(3, lower + kWidth, bytes);
     } else {
       _tile_zero(0);
       _tile_zero(1);
       _tile_zero(2);
       _tile_zero(3);
     }
-    addProducts(units, a, b, ahead);
-    _tile_stored(0, c, bytes);
-    _tile_stored(1, c + kWidth, bytes);
-    _tile_stored(2, lower, bytes);
-    _tile_stored(3, lower + kWidth, bytes);
-  }
-
-  // Registers 0 to 3, a square of two by two, += panel a times panel b. Meanwhile `ahead` is fetched: tiles are stored
-  // into lines that nobody has read, and rows far apart are no stream that the core would follow by itself.
-  BRAID_TILES static inline void addProducts(int64_t units, const LeftPanel& left, const float* b, const Ahead& ahead) {
-    const char *a = reinterpret_cast<const char*>(left.data), *line = ahead.at, *below = ahead.left;
-    const int64_t rowBytes = left.rowBytes, lower = kWidth * rowBytes;
-    const int64_t rowsPerStep = (kRows * kUnitsPerStep + units - 1) / units;
-    int64_t rows = ahead.rows;
+    const char* a = reinterpret_cast<const char*>(left.data);
+    const int64_t rowBytes = left.rowBytes, below = kWidth * rowBytes;
+    const int64_t linesPerStep = (ahead.rows * kUnitsPerStep + units - 1) / units;
     for (int64_t u = 0; u < units; u += kUnitsPerStep) {
-      for (int64_t r = 0; r < rowsPerStep && rows > 0; r++, rows--, line += ahead.stride) {
-        __builtin_prefetch(line, 1);
-        __builtin_prefetch(line + ahead.second, 1);
-      }
-      for (int64_t r = 0; r < ahead.leftRows; r++) __builtin_prefetch(below + r * rowBytes, 0, 2);
-      below += 64;
+      ahead.fetch(linesPerStep);
       _tile_loadd(4, a, rowBytes);
       _tile_loadd(6, b, kRightStride);
-      _tile_loadd(7, b + kWidth, kRightStride);
-      _tile_loadd(5, a + lower, rowBytes);
+      if constexpr (Across > 1) _tile_loadd(7, b + kWidth, kRightStride);
+      if constexpr (Down > 1) _tile_loadd(5, a + below, rowBytes);
       _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
+      if constexpr (Across > 1) _tile_dpbf16ps(1, 4, 7);
+      if constexpr (Down > 1) _tile_dpbf16ps(2, 5, 6);
+      if constexpr (Down > 1 && Across > 1) _tile_dpbf16ps(3, 5, 7);
       a += left.stepBytes;
       b += kColumns * kUnitsPerStep;
     }
-  }
-
-  BRAID_TILES static void multiply(int64_t rows, int64_t units, const LeftPanel& left, const float* b, const Ahead& ahead,
-                                   float* out) {
-    // The compiler does not see which memory the loads below read; everything stored before must be there.
-    asm volatile("" ::: "memory");
-    _tile_zero(0);
-    _tile_zero(1);
-    if (rows <= kWidth) {
-      const char* a = reinterpret_cast<const char*>(left.data);
-      for (int64_t u = 0; u < units; u += kUnitsPerStep) {
-        _tile_loadd(4, a, left.rowBytes);
-        _tile_loadd(6, b, kRightStride);
-        _tile_loadd(7, b + kWidth, kRightStride);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        a += left.stepBytes;
-        b += kColumns * kUnitsPerStep;
-      }
-    } else {
-      _tile_zero(2);
-      _tile_zero(3);
-      addProducts(units, left, b, ahead);
-      _tile_stored(2, out + kWidth * kColumns, kRightStride);
-      _tile_stored(3, out + kWidth * kColumns + kWidth, kRightStride);
-    }
-    _tile_stored(0, out, kRightStride);
-    _tile_stored(1, out + kWidth, kRightStride);
+    _tile_stored(0, upper, bytes);
+    if constexpr (Across > 1) _tile_stored(1, upper + kWidth, bytes);
+    if constexpr (Down > 1) _tile_stored(2, lower, bytes);
+    if constexpr (Down > 1 && Across > 1) _tile_stored(3, lower + kWidth, bytes);
   }
 };
 
