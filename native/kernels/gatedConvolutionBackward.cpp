@@ -51,7 +51,7 @@ struct Lanes {
 template <typename Inner>
 struct Work {
   StripRows x, dy;                     // a stream, with what the filters see before the stretch; then its gradient
-  StripRows u, k, v;                   // of u also what the inner filter sees before the stretch
+  StripRows u, k, v;                   // of a stretch, and of what the inner filter sees before it
   StripRows dz, dQuery, dKey, dValue;  // of a stretch, and of the positions behind it
   float *z, *du;
   Lanes<Inner> all[kStripVectors];
@@ -59,9 +59,10 @@ struct Work {
   static int64_t rows(const Gated& g) { return Inner::stretch(g) + kPad; }
   static int64_t xRows(const Gated& g) { return Inner::before(g) + Inner::stretch(g) + g.shortTaps - 1; }
   static int64_t uRows(const Gated& g) { return Inner::before(g) + rows(g); }
+  static int64_t seenRows(const Gated& g) { return Inner::before(g) + Inner::stretch(g); }
   static int64_t filteredRows(const Gated& g) { return Inner::stretch(g) + g.shortTaps; }
   static size_t bytes(const Gated& g) {
-    const int64_t strips = xRows(g) + 3 * Inner::stretch(g) + 2 * uRows(g) + 3 * filteredRows(g);
+    const int64_t strips = xRows(g) + Inner::stretch(g) + 2 * seenRows(g) + 2 * uRows(g) + 3 * filteredRows(g);
     return static_cast<size_t>(StripRows::floats(strips) + 2 * rows(g) * kWidth +
                                kStripVectors * Lanes<Inner>::floats(g)) *
            sizeof(float);
@@ -70,8 +71,8 @@ struct Work {
       : x(xRows(g), pieces),
         dy(Inner::stretch(g), pieces),
         u(uRows(g), pieces),
-        k(Inner::stretch(g), pieces),
-        v(Inner::stretch(g), pieces),
+        k(seenRows(g), pieces),
+        v(seenRows(g), pieces),
         dz(uRows(g), pieces),
         dQuery(filteredRows(g), pieces),
         dKey(filteredRows(g), pieces),
@@ -125,32 +126,35 @@ void unfilter(int64_t shortTaps, const float* filter, const float* dFiltered, in
   });
 }
 
-// u, and k̂ and v̂ of the stretch, from what the inner filter sees before it on.
+// u, k̂ and v̂ of the stretch and of what the inner filter sees before it. What it saw before the stretch behind is kept, but at
+// the end of a document, where there is none.
 template <typename Inner>
-void takeInputs(const Gated& g, const GatedStretch& part, const GatedStrip& strip, const Work<Inner>& work) {
-  const int64_t before = Inner::before(g), count = part.count();
-  for (const int stream : {Gated::kKey, Gated::kValue}) {
-    takeRows(g, g.streams[stream], part, part.begin - before - (g.shortTaps - 1), strip, work.x);
-    for (int64_t v = 0; v < strip.vectors(); v++) {
-      const float *x = work.x.of(v), *filter = work.all[v].filters.shortFilters[stream];
-      float *u = work.u.of(v), *own = (stream == Gated::kKey ? work.k : work.v).of(v);
-      const float* now = x + before * kWidth;
-      if (stream == Gated::kKey) {
-        forFiltered(g.shortTaps, filter, x, before, [=](int64_t i, const f32x16& k) { store(u + i * kWidth, k); });
-      } else {
-        forFiltered(g.shortTaps, filter, x, before, [=](int64_t i, const f32x16& value) {
-          store(u + i * kWidth, load(u + i * kWidth) * value);
-        });
-      }
-      forFiltered(g.shortTaps, filter, now, count, [=](int64_t i, const f32x16& value) { store(own + i * kWidth, value); });
+void takeInputs(const Gated& g, const GatedStretch& part, bool documentEnds, const GatedStrip& strip,
+                const Work<Inner>& work) {
+  const int64_t before = Inner::before(g), count = part.count(), fresh = documentEnds ? before + count : count;
+  const int64_t first = part.begin - before;
+  const GatedStretch wanted{part.row, part.start, first, first + fresh, part.next};
+  for (int64_t v = 0; !documentEnds && v < strip.vectors(); v++) {
+    for (const StripRows* rows : {&work.u, &work.k, &work.v}) {
+      std::memmove(rows->of(v) + count * kWidth, rows->of(v), static_cast<size_t>(before * kWidth) * sizeof(float));
     }
   }
-  for (int64_t v = 0; v < strip.vectors(); v++) {
-    float* u = work.u.of(v) + before * kWidth;
-    const float *k = work.k.of(v), *value = work.v.of(v);
-    for (int64_t i = 0; i < count; i++) store(u + i * kWidth, load(k + i * kWidth) * load(value + i * kWidth));
-    clearRows(u, count, count + kPad);
+  for (const int stream : {Gated::kKey, Gated::kValue}) {
+    takeRows(g, g.streams[stream], wanted, first - (g.shortTaps - 1), strip, work.x);
+    for (int64_t v = 0; v < strip.vectors(); v++) {
+      float *u = work.u.of(v), *k = work.k.of(v), *own = work.v.of(v);
+      const float *x = work.x.of(v), *filter = work.all[v].filters.shortFilters[stream];
+      if (stream == Gated::kKey) {
+        forFiltered(g.shortTaps, filter, x, fresh, [=](int64_t i, const f32x16& key) { store(k + i * kWidth, key); });
+      } else {
+        forFiltered(g.shortTaps, filter, x, fresh, [=](int64_t i, const f32x16& value) {
+          store(own + i * kWidth, value);
+          store(u + i * kWidth, load(k + i * kWidth) * value);
+        });
+      }
+    }
   }
+  for (int64_t v = 0; v < strip.vectors(); v++) clearRows(work.u.of(v), before + count, before + count + kPad);
 }
 
 // The gradients of q̂, k̂ and v̂ of sixteen channels, and what the inner filter and the skip get.
@@ -171,7 +175,7 @@ void backLanes(const Gated& g, int64_t count, int64_t vector, const Work<Inner>&
               });
   store(own.dSkip, dSkip);
   own.inner.applyBack(dz, count, work.du);
-  const float *k = work.k.of(vector), *v = work.v.of(vector);
+  const float *k = work.k.of(vector) + Inner::before(g) * kWidth, *v = work.v.of(vector) + Inner::before(g) * kWidth;
   float *dKey = work.dKey.of(vector), *dValue = work.dValue.of(vector);
   for (int64_t i = 0; i < count; i++) {
     const f32x16 du = load(work.du + i * kWidth) + skip * load(dz + i * kWidth);
@@ -182,10 +186,10 @@ void backLanes(const Gated& g, int64_t count, int64_t vector, const Work<Inner>&
 }
 
 template <typename Inner>
-void backStretch(const Gated& g, const GatedStretch& part, const GatedStrip& strip, const Work<Inner>& work,
-                 const Gradients& to) {
+void backStretch(const Gated& g, const GatedStretch& part, bool documentEnds, const GatedStrip& strip,
+                 const Work<Inner>& work, const Gradients& to) {
   const int64_t count = part.count(), vectors = strip.vectors(), from = part.begin - (g.shortTaps - 1);
-  takeInputs(g, part, strip, work);
+  takeInputs(g, part, documentEnds, strip, work);
   takeRows(g, g.streams[Gated::kQuery], part, from, strip, work.x);
   takeRows(g, to.dy, part, part.begin, strip, work.dy);
   for (int64_t v = 0; v < vectors; v++) backLanes(g, count, v, work, to.tapSums != nullptr);
@@ -213,8 +217,9 @@ void back(const Call& call, const Gated& g, const Gradients& to) {
         const int64_t start = g.documentStart(row, documentEnd - 1);
         for (int64_t i = (documentEnd - start - 1) / stretch; i >= 0; i--) {
           const int64_t t = start + i * stretch, partEnd = std::min(documentEnd, t + stretch);
-          work.moveOn(g, strip.vectors(), partEnd - t, partEnd == documentEnd);
-          backStretch(g, {row, start, t, partEnd, -stretch}, strip, work, to);
+          const bool documentEnds = partEnd == documentEnd;
+          work.moveOn(g, strip.vectors(), partEnd - t, documentEnds);
+          backStretch(g, {row, start, t, partEnd, -stretch}, documentEnds, strip, work, to);
         }
         documentEnd = start;
       }
