@@ -6,9 +6,9 @@
  *   node scripts/build-native.mjs --test [--sanitize address|thread] [-- arguments of the test program]
  *
  * `--test` builds the same code without Node as a program of its own, with its tests, and runs it.
- * CXX names another compiler. Kernels are compiled once per instruction set, by default only for the best one of this
- * CPU: the addon is built where it runs. `--all` compiles them for every instruction set, as the tests need it; what was
- * compiled once stays part of the build. The CPU decides at run time.
+ * CXX names another compiler, CXXFLAGS gives it more flags. Kernels are compiled once per instruction set, by default
+ * only for the best one of this CPU: the addon is built where it runs. `--all` compiles them for every instruction set,
+ * as the tests need it; what was compiled once stays part of the build. The CPU decides at run time.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -19,6 +19,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const optimized = ['-O3', '-fPIC'];
+const addonFolder = path.join(root, 'build/addon');
 const sanitizers = ['address', 'thread'];
 const options = readOptions(process.argv.slice(2));
 
@@ -52,7 +54,7 @@ const compiler = findCompiler();
 const variants = chooseVariants();
 const begin = performance.now();
 const target = options.test ? testTarget() : addonTarget();
-const objects = await compileAll(target);
+const objects = await compileAll(target.parts);
 const linked = link(target, objects);
 if (!options.quiet) {
   const seconds = ((performance.now() - begin) / 1000).toFixed(1);
@@ -62,10 +64,7 @@ if (!options.quiet) {
   );
 }
 if (options.test) {
-  const result = spawnSync(target.output, options.rest, {
-    stdio: 'inherit',
-    env: { ...process.env, ...target.env },
-  });
+  const result = spawnSync(target.output, options.rest, { stdio: 'inherit' });
   process.exit(result.status ?? 1);
 }
 
@@ -142,7 +141,7 @@ function chooseVariants() {
   const best = instructionSets.findLast(({ macros }) =>
     macros.every((macro) => compiler.native.includes(macro)),
   );
-  const built = ({ name }) => existsSync(path.join(root, 'build/addon', name, 'kernel.hpp'));
+  const built = ({ name }) => existsSync(path.join(addonFolder, name, 'table.cpp.o'));
   return instructionSets.filter((set) => set === best || built(set));
 }
 
@@ -155,22 +154,27 @@ function addonTarget() {
       return stop(`The package '${name}' is missing. Install Braid's dependencies first (npm install).`);
     }
   };
-  const flags = [
-    '-fPIC',
-    '-DNAPI_VERSION=8',
-    '-DNAPI_CPP_EXCEPTIONS',
-    `-DBRAID_COMPILER="${compiler.version}"`,
-  ];
+  const flags = ['-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', `-DBRAID_COMPILER="${compiler.version}"`];
   for (const name of ['node-addon-api', 'node-api-headers']) {
     flags.push('-isystem', path.resolve(include(name).replaceAll('"', '')));
   }
   const shared = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
   return {
-    folder: path.join(root, 'build/addon'),
     output: path.join(root, 'build/braid.node'),
-    sources: [...cppFiles('native/core'), ...cppFiles('native/addon')],
-    kernels: cppFiles('native/kernels'),
-    flags: ['-O3', ...flags],
+    parts: [
+      {
+        folder: addonFolder,
+        flags: optimized,
+        sources: cppFiles('native/core'),
+        kernels: cppFiles('native/kernels'),
+      },
+      {
+        folder: addonFolder,
+        flags: [...optimized, ...flags],
+        sources: cppFiles('native/addon'),
+        kernels: [],
+      },
+    ],
     linkFlags: shared,
     check: loads,
   };
@@ -188,17 +192,23 @@ function loads(file) {
 function testTarget() {
   const { sanitize } = options;
   const name = sanitize ? `native-test-${sanitize}` : 'native-test';
-  const sanitizeFlags = sanitize ? [`-fsanitize=${sanitize}`, '-fno-omit-frame-pointer', '-g'] : [];
+  const folder = path.join(root, 'build', name);
+  // Of debug information only the lines that a report names: all of it takes half as long again to compile.
+  const sanitizeFlags = sanitize ? [`-fsanitize=${sanitize}`, '-fno-omit-frame-pointer', '-g1'] : [];
   if (sanitize === 'address') sanitizeFlags.push('-fsanitize=undefined', '-fno-sanitize-recover=undefined');
+  const flags = sanitize ? ['-O1', ...sanitizeFlags] : optimized;
+  // Without a sanitizer, what is tested are the objects of the addon. Kernels other than products are tested through the
+  // addon, against the reference.
+  const objects = sanitize ? folder : addonFolder;
+  const tested = { sources: cppFiles('native/core'), kernels: cppFiles('native/kernels', /^gemm/) };
+  const tests = { sources: cppFiles('native/test'), kernels: cppFiles('native/test/variant') };
   return {
-    folder: path.join(root, 'build', name),
-    output: path.join(root, 'build', name, 'run'),
-    sources: [...cppFiles('native/core'), ...cppFiles('native/test')],
-    // The other kernels are tested through the addon, against the reference.
-    kernels: [...cppFiles('native/kernels', /^gemm/), ...cppFiles('native/test/variant')],
-    flags: [sanitize ? '-O1' : '-O3', ...sanitizeFlags],
+    output: path.join(folder, 'run'),
+    parts: [
+      { folder: objects, flags, ...tested },
+      { folder: path.join(folder, 'tests'), headersIn: objects, flags, ...tests },
+    ],
     linkFlags: sanitizeFlags,
-    env: {},
   };
 }
 
@@ -210,7 +220,20 @@ function cppFiles(folder, wanted = /./) {
 }
 
 /** Every object of the target, in the order of the link. */
-async function compileAll({ folder, sources, kernels, flags }) {
+async function compileAll(parts) {
+  const planned = parts.map(plan);
+  const jobs = planned.flatMap((part) => part.jobs);
+  for (const { object } of jobs) mkdirSync(path.dirname(object), { recursive: true });
+  const outdated = (job) => options.force || isOutdated(job);
+  const headers = planned.flatMap((part) => part.headers);
+  for (const { source } of headers) writeHeader(source);
+  await inParallel(headers.filter(outdated));
+  await inParallel(jobs.filter(outdated));
+  return jobs.map(({ object }) => object);
+}
+
+/** How one part is compiled into its folder; its kernels may read the headers of another part with the same flags. */
+function plan({ folder, headersIn = folder, sources, kernels, flags }) {
   const common = [
     ...compiler.args,
     '-std=c++17',
@@ -225,6 +248,7 @@ async function compileAll({ folder, sources, kernels, flags }) {
     // g++ takes its own intrinsics for uses of uninitialised variables.
     ...(compiler.clang ? [] : ['-Wno-uninitialized', '-Wno-maybe-uninitialized', '-Wno-psabi']),
     ...flags,
+    ...(process.env.CXXFLAGS?.trim().split(/\s+/).filter(Boolean) ?? []),
   ];
   const jobs = sources.map((source) => ({
     source,
@@ -232,21 +256,19 @@ async function compileAll({ folder, sources, kernels, flags }) {
     flags: [...common, ...variants.map(({ name }) => `-DBRAID_HAS_${name.toUpperCase()}`)],
   }));
   const headers = [];
-  for (const variant of variants) {
+  for (const variant of kernels.length > 0 ? variants : []) {
     const flags = [...common, ...variant.flags, `-DBRAID_VARIANT=${variant.name}`];
-    const header = path.join(folder, variant.name, 'kernel.hpp');
-    headers.push({ source: header, object: `${header}.gch`, flags: [...flags, '-x', 'c++-header'] });
+    const header = path.join(headersIn, variant.name, 'kernel.hpp');
+    const compiled = `${header}.gch`;
+    if (headersIn === folder) {
+      headers.push({ source: header, object: compiled, flags: [...flags, '-x', 'c++-header'] });
+    }
     for (const source of kernels) {
       const object = path.join(folder, variant.name, `${path.basename(source)}.o`);
-      jobs.push({ source, object, flags: [...flags, '-include', header], uses: `${header}.gch.key` });
+      jobs.push({ source, object, flags: [...flags, '-include', header], uses: `${compiled}.key` });
     }
   }
-  for (const job of jobs) mkdirSync(path.dirname(job.object), { recursive: true });
-  for (const { source } of headers) writeHeader(source);
-  const outdated = (job) => options.force || isOutdated(job);
-  await inParallel(headers.filter(outdated));
-  await inParallel(jobs.filter(outdated));
-  return jobs.map(({ object }) => object);
+  return { jobs, headers };
 }
 
 /** What every kernel includes, read by the compiler once per instruction set: the intrinsics alone take a second to read. */
