@@ -27,7 +27,7 @@ import { openCrew } from './crew.ts';
 import type { Row } from './design.ts';
 import { runsPerRow } from './design.ts';
 import type { OpenDesign } from './run.ts';
-import { speedFile } from './speed.ts';
+import { speedFile, stopWhen } from './speed.ts';
 
 interface Kept {
   /** Of every run. */
@@ -55,6 +55,7 @@ export interface JobsOptions {
   /** Of the windows that runs are measured on; that of training unless given. */
   readonly measuredLength: number | undefined;
   readonly tell: (message: string) => void;
+  readonly signal: AbortSignal | undefined;
 }
 
 const file = 'jobs.json';
@@ -150,7 +151,7 @@ function planned(row: Row): Row {
 
 async function choose(
   open: OpenDesign,
-  { wanted, machine, tell }: JobsOptions,
+  { wanted, machine, tell, signal }: JobsOptions,
   most: number,
   largest: Row,
 ): Promise<Jobs> {
@@ -164,11 +165,12 @@ async function choose(
   if (now === 1 || !timed) return jobsOf(now, 1);
   const train = freezeTrain(open.train, machine);
   if (wanted === 'auto' && !(await isWorthIt(open, largest, train))) return jobsOf(1, 1);
-  const { whole, alone, beside } = await timeTogether(largest, train, threads, now);
+  stopWhen(signal);
+  const { whole, alone, beside } = await timeTogether(largest, train, threads, now, signal);
   const gain = (now * whole) / beside;
   if (wanted === 'auto') {
     tell(
-      `Runs at a time: ${gain >= worthGain ? now : 1}. ${now} of ${threadCount(threads)} do ` +
+      `Runs at a time: ${gain >= worthGain ? now : 1}. ${now} of ${threadCount(threads)} each do ` +
         `${gain.toFixed(2)} times the steps of one of ${train.threads} (measured with '${largest.name}').`,
     );
     if (gain < worthGain) return jobsOf(1, 1);
@@ -186,7 +188,13 @@ async function isWorthIt(open: OpenDesign, { model }: Row, train: FrozenTrainCon
 }
 
 /** Seconds of a step with all threads, with its share of them alone, and so beside as many others as are planned; in turns. */
-async function timeTogether({ model }: Row, train: FrozenTrainConfig, threads: number, now: number) {
+async function timeTogether(
+  { model }: Row,
+  train: FrozenTrainConfig,
+  threads: number,
+  now: number,
+  signal: AbortSignal | undefined,
+) {
   const own = { ...train, threads };
   const wholeExecutor = openExecutor(train).executor;
   const aloneExecutor = openExecutor(own).executor;
@@ -196,10 +204,13 @@ async function timeTogether({ model }: Row, train: FrozenTrainConfig, threads: n
   try {
     for (let round = 0; round < rounds; round++) {
       times.whole.push(...(await measureTraining({ model, train, executor: wholeExecutor, steps })).seconds);
+      stopWhen(signal);
       times.alone.push(
         ...(await measureTraining({ model, train: own, executor: aloneExecutor, steps })).seconds,
       );
+      stopWhen(signal);
       times.beside.push(...(await crew.time(model, own, steps)));
+      stopWhen(signal);
     }
   } finally {
     await crew.close();

@@ -127,6 +127,14 @@ describe('runComparison', () => {
     expect(readdirSync(join(folder, 'poor'))).toEqual(['jobs.json']);
   });
 
+  it('stops between the measurements that tell what several at a time gain, and keeps nothing', async () => {
+    const stop = new AbortController();
+    stop.abort();
+    const stopped = run(design({ amount: { budget: 600 } }), 'unmeasured', { jobs: 2, signal: stop.signal });
+    await expect(stopped).rejects.toThrow(/Stopped while step times were measured/);
+    expect(readdirSync(join(folder, 'unmeasured'))).toEqual([]);
+  });
+
   it('validates while it trains where that is asked for', async () => {
     const { train } = design();
     const asked = { ...train, validateEvery: 2, validateRows: 2 };

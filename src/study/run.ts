@@ -87,6 +87,7 @@ export async function runComparison(
     machine,
     measuredLength: measuring.length,
     tell,
+    signal: options.signal,
   });
   const open = { ...given, train: { ...given.train, threads: jobs.threads } };
   const { executor } = openExecutor(open.train);

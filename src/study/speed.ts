@@ -56,6 +56,15 @@ export interface SpeedOptions {
   readonly onRow?: ((done: number, total: number) => void) | undefined;
 }
 
+/** Between two measurements of step times, of which nothing is kept. */
+export function stopWhen(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  throw new BraidError(
+    'interrupted',
+    'Stopped while step times were measured. The same command begins anew.',
+  );
+}
+
 /**
  * Seconds of one optimizer step of each row, alone on the machine: the median of each round. Aborted, it throws
  * `BraidError('interrupted')`, and nothing is kept.
@@ -72,12 +81,7 @@ export async function measureSpeeds(
   const measured = new Map<string, number[]>(missing.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const [index, { name, model }] of missing.entries()) {
-      if (signal?.aborted) {
-        throw new BraidError(
-          'interrupted',
-          'Stopped while step times were measured. The same command begins anew.',
-        );
-      }
+      stopWhen(signal);
       const { stepSeconds } = await measureTraining({ model, train, executor, steps });
       measured.get(name)?.push(stepSeconds.median);
       onRow?.(round * missing.length + index + 1, rounds * missing.length);
