@@ -191,7 +191,10 @@ function loads(file) {
 
 function testTarget() {
   const { sanitize } = options;
-  const name = sanitize ? `native-test-${sanitize}` : 'native-test';
+  // Objects of another compiler or with other flags are not those of the addon.
+  const { CXX = '', CXXFLAGS = '' } = process.env;
+  const own = [sanitize ?? '', CXX, CXXFLAGS].join(' ').match(/[\w+]+/g) ?? [];
+  const name = ['native-test', ...own].join('-');
   const folder = path.join(root, 'build', name);
   // Of debug information only the lines that a report names: all of it takes half as long again to compile.
   const sanitizeFlags = sanitize ? [`-fsanitize=${sanitize}`, '-fno-omit-frame-pointer', '-g1'] : [];
@@ -199,7 +202,7 @@ function testTarget() {
   const flags = sanitize ? ['-O1', ...sanitizeFlags] : optimized;
   // Without a sanitizer, what is tested are the objects of the addon. Kernels other than products are tested through the
   // addon, against the reference.
-  const objects = sanitize ? folder : addonFolder;
+  const objects = own.length > 0 ? folder : addonFolder;
   const tested = { sources: cppFiles('native/core'), kernels: cppFiles('native/kernels', /^gemm/) };
   const tests = { sources: cppFiles('native/test'), kernels: cppFiles('native/test/variant') };
   return {

@@ -17,6 +17,7 @@ let failed = 0;
 let skipped = 0;
 
 const sanitized = process.env.BRAID_SANITIZE === '1' ? ['Address', 'Thread'] : [];
+const clang = sanitized.length > 0 && spawnSync('clang++', ['--version']).status === 0;
 const nativeTests = (...flags) => ['scripts/build-native.mjs', '--test', ...flags];
 // What takes long and what uses one processor beside each other.
 await inTurn([
@@ -26,9 +27,15 @@ await inTurn([
     `native tests, ${name}Sanitizer`,
     nativeTests('--sanitize', name.toLowerCase()),
   ]),
+  ...(clang ? [['native tests, clang++', nativeTests(), { CXX: 'clang++', CXXFLAGS: '-O1' }]] : []),
   ['format and lint', [bin('@biomejs/biome/bin/biome'), 'check', '.']],
   ['house rules', ['scripts/check-layers.mjs']],
 ]);
+if (!clang) {
+  skipped++;
+  const why = sanitized.length > 0 ? 'clang++ is not found' : 'with BRAID_SANITIZE=1, where it is found';
+  process.stdout.write(`skipped native tests, clang++ (${why})\n`);
+}
 suite();
 
 const note = skipped > 0 ? `, ${skipped} skipped` : '';
@@ -43,9 +50,13 @@ async function inTurn(checks) {
   await Promise.all([worker(), worker()]);
 }
 
-async function check(title, args) {
+async function check(title, args, env = {}) {
   const begin = performance.now();
-  const child = spawn(node, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(node, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => {
