@@ -67,7 +67,7 @@ async function check(subject: Subject, setup: Setup, elementwise: boolean = fals
   const backward = open(derived.graph, outputs);
   const results = await backward.run(values);
   backward.dispose();
-  // The many losses of the differences need no gradients: a program of the forward pass alone takes a third of the time.
+  // The many losses of the differences need no gradients.
   const forward = open(built.graph, { loss });
 
   for (const [index, variable] of variables.entries()) {
