@@ -99,8 +99,9 @@ export function createNativeExecutor(options: NativeOptions = {}): NativeExecuto
 /**
  * Seconds. A run as short as this is done by JavaScript's thread, with a turn of the event loop before it: others wait for
  * one run at most, and nobody has to wake a thread and be woken by it, which takes a tenth of a millisecond or two.
+ * Not longer: where other processes want the cores too, a thread that slept is given one sooner than one that never does.
  */
-const shortRun = 0.01;
+const shortRun = 0.005;
 
 interface Shared {
   readonly addon: Addon;
