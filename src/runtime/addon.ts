@@ -1,10 +1,12 @@
 /** The native addon as it is: loaded once, with a reason when it cannot be. What it offers is declared in native/addon. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DType, Shape } from '../graph/index.ts';
 import { BraidError } from '../graph/index.ts';
 import type { RunStatistics } from './executor.ts';
+import { changedSince } from './staleness.ts';
 
 export interface AddonStore {
   /** Makes the tensor where needed. Every call makes another ArrayBuffer of the same memory. */
@@ -48,6 +50,7 @@ export type AddonFound = { readonly addon: Addon } | { readonly reason: string }
 
 // Both src/runtime and dist/runtime are two folders below the root of the package.
 const file = fileURLToPath(new URL('../../build/braid.node', import.meta.url));
+const sources = fileURLToPath(new URL('../../native', import.meta.url));
 let found: AddonFound | undefined;
 
 export function findAddon(): AddonFound {
@@ -69,6 +72,14 @@ export function requireAddon(): Addon {
 function loadAddon(): AddonFound {
   if (!existsSync(file)) {
     return { reason: `${file} is missing. Build it with: npx braid doctor --build` };
+  }
+  const changed = ['core', 'kernels', 'addon'].flatMap((part) => {
+    const path = changedSince(file, join(sources, part));
+    return path === undefined ? [] : [join('native', part, path)];
+  });
+  if (changed.length > 0) {
+    const reason = `${file} is older than ${changed[0]} and may be of other sources.`;
+    return { reason: `${reason} Build it again: npx braid doctor --build` };
   }
   try {
     return { addon: createRequire(import.meta.url)(file) as Addon };
