@@ -156,7 +156,7 @@ export const calls = {
     'train',
     'llama-nano',
     '--steps',
-    '50',
+    '300',
     '--profile',
     '--set',
     'train.batch=1',
