@@ -26,9 +26,11 @@ export function foldCasts(graph: Graph): Rewritten {
     if (!storable.some((index) => readLow(node.outputs[index]))) return copyNode(node, inputs, target);
     const wide = storable.filter((index) => {
       const output = node.outputs[index];
-      return !readLow(output) && (readers.has(output) || results.has(output));
+      const read = readers.has(output) || results.has(output);
+      return output.dtype === 'float32' && read && !readLow(output);
     });
-    const attributes = { ...node.attributes, dtype: 'bfloat16', ...(wide.length > 0 ? { wide } : {}) };
+    const { wide: _, ...others } = node.attributes;
+    const attributes = { ...others, dtype: 'bfloat16', ...(wide.length > 0 ? { wide } : {}) };
     return target.at(node, () => target.apply(node.operation, inputs, attributes));
   });
 }

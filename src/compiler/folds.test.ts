@@ -62,6 +62,21 @@ describe('foldCasts', () => {
     expect(after.outputs).toEqual(before.outputs);
   });
 
+  it('leaves a result in BF16 that is stored so already, when another follows', () => {
+    const graph = new Graph();
+    const [gate, up, dy] = ['gate', 'up', 'dy'].map((name) => graph.source('input', name, [3, 4]));
+    const plain = gluBackward(gate, up, dy, { kind: 'silu' }).dGate.producer?.node;
+    if (!plain) throw new Error('A result has a producer.');
+    const attributes = { kind: 'silu', dtype: 'bfloat16', wide: [1] };
+    const [dGate, dUp] = graph.apply(plain.operation, [gate, up, dy], attributes);
+    graph.output('dGate', dGate);
+    graph.output('low', matmul(dUp, graph.source('parameter', 'w', [4, 4])));
+    const lowered = eliminateDead(lowerPrecision(graph).graph).graph;
+    const { graph: folded } = eliminateDead(foldCasts(lowered).graph);
+    expect(names(folded)).toEqual(['gluBackward', 'matmul']);
+    expect(folded.nodes[0].outputs.map(({ dtype }) => dtype)).toEqual(['bfloat16', 'bfloat16']);
+  });
+
   it('takes the rounded copy of what others read in float32', async () => {
     const graph = new Graph();
     const [x, dy] = ['gate', 'dy'].map((name) => graph.source('input', name, [3, 4]));
